@@ -1,0 +1,41 @@
+# Every target installs what it needs into .venv; nothing needs root.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+HOME_DIR := var/demo
+
+export GX_ANALYTICS_ENABLED := false
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
+
+.PHONY: demo test test-all check airflow bench clean
+.DELETE_ON_ERROR:
+
+$(STAMP): pyproject.toml uv.lock
+	@scripts/install.sh "$(PYTHON)"
+	@touch $@
+
+demo: $(STAMP)  ## 12 synthetic hospitals through the real Airflow DAG, to reports and deliveries
+	@scripts/demo.sh $(HOME_DIR)
+
+test: $(STAMP)  ## the tests; a browser is installed when this user may
+	@scripts/install-browser.sh
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+
+test-all: $(STAMP)  ## with the slow tests
+	@scripts/install-browser.sh
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+check: $(STAMP)  ## linter, formatter and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+airflow: $(STAMP)  ## Airflow with these DAGs on http://localhost:8080
+	@scripts/airflow.sh standalone
+
+bench: $(STAMP)  ## speed and memory, against hand-written SQL in the same run
+	@$(BIN)/python benchmarks/mapping.py
+
+clean:
+	rm -rf .venv var

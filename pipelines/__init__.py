@@ -1,0 +1,1 @@
+"""Uitkomststroom: from ZIB-coded hospital exports to outcome indicators, feedback and deliveries."""

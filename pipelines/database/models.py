@@ -1,0 +1,138 @@
+"""The serving tables that reports, dashboards and registries read (docs/tables.md)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime
+
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite only numbers rows of an INTEGER key
+
+
+class Base(DeclarativeBase):
+    """Shared metadata, with constraint names that are the same on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        int: BigInteger(),
+        list[str]: JSON(),
+    }
+
+
+class Batch(Base):
+    """One landed export. `batch_id` is the content hash of the export, so landing it twice is one row.
+
+    The counts are lines of the export: `lines` = `accepted` + `quarantined` + `skipped`.
+    """
+
+    __tablename__ = "batch"
+
+    batch_id: Mapped[str] = mapped_column(primary_key=True)
+    institution: Mapped[str] = mapped_column(index=True)
+    landed_at: Mapped[datetime]
+    files: Mapped[int]
+    lines: Mapped[int]
+    accepted: Mapped[int]
+    quarantined: Mapped[int]
+    skipped: Mapped[int]
+    state: Mapped[str]
+
+
+class Quarantine(Base):
+    """One thing of a batch that was set aside; see `pipelines.quarantine.QuarantineRow`."""
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batch.batch_id", ondelete="CASCADE"), index=True)
+    institution: Mapped[str]
+    source_file: Mapped[str]
+    source_line: Mapped[int | None]
+    resource_type: Mapped[str | None]
+    resource_key: Mapped[str | None]
+    rule_id: Mapped[str]
+    reason: Mapped[str]
+    step: Mapped[str]
+
+
+class OutcomePatient(Base):
+    """One patient's part in one indicator, with the evidence behind it."""
+
+    __tablename__ = "outcome_patient"
+    __table_args__ = (Index(None, "outcome_set", "institution", "indicator", "period"),)
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    institution: Mapped[str]
+    outcome_set: Mapped[str]
+    indicator: Mapped[str]
+    indicator_version: Mapped[str]
+    patient_key: Mapped[str | None]
+    index_key: Mapped[str | None]
+    index_date: Mapped[date | None]
+    period: Mapped[str | None]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    numerator: Mapped[bool | None]
+    value: Mapped[float | None]
+    evidence: Mapped[list[str] | None]
+
+
+class IndicatorResult(Base):
+    """One indicator of one institution in one month (`YYYY-MM`) or in `total`."""
+
+    __tablename__ = "indicator_result"
+
+    outcome_set: Mapped[str] = mapped_column(primary_key=True)
+    institution: Mapped[str] = mapped_column(primary_key=True)
+    indicator: Mapped[str] = mapped_column(primary_key=True)
+    period: Mapped[str] = mapped_column(primary_key=True)
+    indicator_version: Mapped[str]
+    kind: Mapped[str]
+    denominator: Mapped[int]
+    numerator: Mapped[int | None]
+    value: Mapped[float | None]
+    ci_low: Mapped[float | None]
+    ci_high: Mapped[float | None]
+    group_denominator: Mapped[int | None]
+    group_value: Mapped[float | None]
+    pending: Mapped[int]
+    missing: Mapped[int]
+    excluded: Mapped[int]
+    as_of: Mapped[date]
+
+
+class Delivery(Base):
+    """A delivery that was made: the ledger. The unique pair keeps a rerun from delivering twice."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (UniqueConstraint("registry", "content_sha256"),)
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    registry_id: Mapped[str] = mapped_column("registry")  # `registry` is reserved on a declarative class
+    outcome_set: Mapped[str]
+    as_of: Mapped[date]
+    content_sha256: Mapped[str]
+    state: Mapped[str]
+    path: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+def table_of(model: type[Base]) -> Table:
+    """The Core table behind a model."""
+    return cast(Table, model.__table__)
+
+
+def columns_of(model: type[Base]) -> list[str]:
+    """Names of the columns a caller fills in, in table order: all but the row number."""
+    return [column.name for column in table_of(model).columns if column.name != "id"]

@@ -1,0 +1,193 @@
+"""Writing and reading the serving tables. Every function works in its caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any, TypedDict
+
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from pipelines.database.models import (
+    Base,
+    Batch,
+    Delivery,
+    IndicatorResult,
+    OutcomePatient,
+    Quarantine,
+    columns_of,
+    table_of,
+)
+from pipelines.errors import TerminalError
+from pipelines.quarantine import QuarantineRow
+
+_CHUNK_ROWS = 20_000  # keeps the Python copy of a large table small
+
+
+class BatchCounts(TypedDict):
+    """Lines of one export: `lines` = `accepted` + `quarantined` + `skipped`."""
+
+    files: int
+    lines: int
+    accepted: int
+    quarantined: int
+    skipped: int
+
+
+class DataQuality(TypedDict):
+    """What came in from one institution, over all its batches; `top_reasons` is (rule_id, rows)."""
+
+    lines: int
+    accepted: int
+    quarantined: int
+    skipped: int
+    top_reasons: list[tuple[str, int]]
+
+
+def replace_results(
+    connection: Connection, outcome_set: str, outcome_patient: pa.Table, indicator_result: pa.Table
+) -> None:
+    """Replace everything stored of one outcome set with these two tables (columns: docs/tables.md).
+
+    Raises:
+        TerminalError: a column is missing, or a row is of another outcome set.
+    """
+    for model, rows in ((OutcomePatient, outcome_patient), (IndicatorResult, indicator_result)):
+        table = table_of(model)
+        connection.execute(sa.delete(table).where(table.c.outcome_set == outcome_set))
+        _insert(connection, model, rows, outcome_set)
+
+
+def record_batch(
+    connection: Connection,
+    *,
+    batch_id: str,
+    institution: str,
+    landed_at: datetime,
+    counts: BatchCounts,
+    state: str,
+    quarantine: Iterable[QuarantineRow],
+) -> None:
+    """Write a batch and its quarantine rows in place of what was stored of that batch.
+
+    Args:
+        landed_at: moment with a time zone; stored in UTC.
+    """
+    batches, quarantined = table_of(Batch), table_of(Quarantine)
+    connection.execute(sa.delete(quarantined).where(quarantined.c.batch_id == batch_id))
+    connection.execute(sa.delete(batches).where(batches.c.batch_id == batch_id))
+    connection.execute(
+        sa.insert(batches).values(
+            batch_id=batch_id,
+            institution=institution,
+            landed_at=landed_at.astimezone(UTC),
+            state=state,
+            **counts,
+        )
+    )
+    rows = [{"batch_id": batch_id, **row.as_dict()} for row in quarantine]
+    if rows:
+        connection.execute(sa.insert(quarantined), rows)
+
+
+def record_delivery(
+    connection: Connection,
+    *,
+    registry: str,
+    outcome_set: str,
+    as_of: date,
+    content_sha256: str,
+    path: str,
+    created_at: datetime,
+    state: str = "written",
+) -> bool:
+    """Enter a delivery in the ledger; False, and no change, when this content was delivered before."""
+    table = table_of(Delivery)
+    same = sa.and_(table.c.registry == registry, table.c.content_sha256 == content_sha256)
+    if connection.execute(sa.select(table.c.id).where(same)).first() is not None:
+        return False
+    connection.execute(
+        sa.insert(table).values(
+            registry=registry,
+            outcome_set=outcome_set,
+            as_of=as_of,
+            content_sha256=content_sha256,
+            state=state,
+            path=path,
+            created_at=created_at.astimezone(UTC),
+        )
+    )
+    return True
+
+
+def read_results(connection: Connection, outcome_set: str) -> pd.DataFrame:
+    """`indicator_result` of one outcome set, ordered by indicator, institution and period."""
+    table = table_of(IndicatorResult)
+    rows = connection.execute(
+        sa.select(*(table.c[name] for name in columns_of(IndicatorResult)))
+        .where(table.c.outcome_set == outcome_set)
+        .order_by(table.c.indicator, table.c.institution, table.c.period)
+    )
+    frame = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
+    counts = ["denominator", "numerator", "group_denominator", "pending", "missing", "excluded"]
+    numbers = ["value", "ci_low", "ci_high", "group_value"]
+    return frame.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(numbers, "Float64"))
+
+
+def read_quality(connection: Connection, institution: str, *, reasons: int = 10) -> DataQuality:
+    """What came in from an institution, and its most frequent reasons for quarantine."""
+    batches, quarantined = table_of(Batch), table_of(Quarantine)
+    sums = [sa.func.coalesce(sa.func.sum(batches.c[name]), 0) for name in BatchCounts.__annotations__]
+    totals = connection.execute(sa.select(*sums).where(batches.c.institution == institution)).one()
+    rows = sa.func.count().label("rows")
+    top = connection.execute(
+        sa.select(quarantined.c.rule_id, rows)
+        .where(quarantined.c.institution == institution)
+        .group_by(quarantined.c.rule_id)
+        .order_by(rows.desc(), quarantined.c.rule_id)
+        .limit(reasons)
+    )
+    _, lines, accepted, set_aside, skipped = (int(total) for total in totals)
+    return DataQuality(
+        lines=lines,
+        accepted=accepted,
+        quarantined=set_aside,
+        skipped=skipped,
+        top_reasons=[(rule_id, int(count)) for rule_id, count in top],
+    )
+
+
+def _insert(connection: Connection, model: type[Base], rows: pa.Table, outcome_set: str) -> None:
+    name, wanted = str(model.__tablename__), columns_of(model)
+    absent = sorted(set(wanted) - set(rows.column_names))
+    if absent:
+        raise _wrong(f"columns are missing: {', '.join(absent)}", name)
+    selected = rows.select(wanted)
+    if set(selected["outcome_set"].unique().to_pylist()) - {outcome_set}:
+        raise _wrong(f"rows of another outcome set than {outcome_set}", name)
+    # Straight to the driver: SQLAlchemy's handling of each value would double the time of 500,000 rows.
+    marker = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    statement = f"INSERT INTO {name} ({', '.join(wanted)}) VALUES ({', '.join([marker] * len(wanted))})"
+    for chunk in selected.to_batches(max_chunksize=_CHUNK_ROWS):
+        if chunk.num_rows:
+            columns = [_driver_values(column) for column in chunk.columns]
+            connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+
+
+def _driver_values(column: pa.Array) -> list[Any]:
+    """Values that every driver takes: dates as ISO text, lists as JSON text, the rest as it is."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.string())
+    if pa.types.is_list(column.type):
+        return [None if keys is None else json.dumps(keys) for keys in column.to_pylist()]
+    return list(column.to_pylist())
+
+
+def _wrong(what: str, table: str) -> TerminalError:
+    return TerminalError(
+        "DATABASE-ROWS", what, where=f"table {table}", remedy="Give the columns that docs/tables.md lists."
+    )

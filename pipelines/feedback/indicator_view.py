@@ -1,0 +1,200 @@
+"""What a report says about one indicator of one institution: figures, words, judgement and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipelines.feedback.charts import Spec, comparison_chart, funnel_chart, trend_chart
+from pipelines.feedback.dutch import decimals_of, measured, number
+from pipelines.feedback.verdict import TOO_FEW, Verdict, judge_mean, judge_proportion
+from pipelines.indicators.definitions import Indicator
+from pipelines.indicators.funnel import FunnelPoint, funnel
+
+Row = dict[str, Any]
+NOTHING = "\u2013"  # the dash of an empty cell
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart with its words. Without a `spec` the `note` says why there is none.
+
+    Attributes:
+        id: id of its element on the page.
+        remark: a few words after the caption: a unit, or which way is better.
+        description: what a reader who does not see the chart needs to know.
+    """
+
+    id: str
+    caption: str
+    remark: str
+    description: str
+    note: str
+    spec: Spec | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorView:
+    """One row of the table and one section of the report; every text is ready to show."""
+
+    indicator: Indicator
+    verdict: Verdict
+    value: str
+    interval: str
+    group: str
+    count: str
+    pending: str
+    missing: str
+    sentence: str
+    figures: tuple[Figure, ...]
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Rows with None for whatever is missing and plain Python numbers."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def view_indicator(indicator: Indicator, institution: str, rows: Sequence[Row]) -> IndicatorView:
+    """Put together what the report says about an indicator.
+
+    Args:
+        rows: `indicator_result` of this indicator, all institutions and periods.
+    """
+    totals = [row for row in rows if row["period"] == "total"]
+    own = next((row for row in totals if row["institution"] == institution), None)
+    enough = own is not None and own["denominator"] >= indicator.minimum_for_display
+    points = funnel_points(totals) if indicator.kind == "proportion" else []
+    verdict = judge(indicator, own, totals, points) if own is not None and enough else TOO_FEW
+    return IndicatorView(
+        indicator=indicator,
+        verdict=verdict,
+        value=_shown(indicator, own, "value") if enough else NOTHING,
+        interval=_interval(indicator, own) if enough else NOTHING,
+        group=_group(indicator, totals),
+        count=_count(indicator, own, enough),
+        pending=number(own["pending"]) if own else "0",
+        missing=number(own["missing"]) if own else "0",
+        sentence=_sentence(indicator, own, totals) if enough else _too_few(indicator, own),
+        figures=(
+            _against_others(indicator, institution, totals, points),
+            _over_time(indicator, [row for row in rows if row["institution"] == institution]),
+        ),
+    )
+
+
+def funnel_points(totals: Sequence[Row]) -> list[FunnelPoint]:
+    """The funnel of a proportion from the `total` rows of all institutions."""
+    return funnel([(row["institution"], row["numerator"], row["denominator"]) for row in totals])
+
+
+def judge(indicator: Indicator, own: Row, totals: Sequence[Row], points: Sequence[FunnelPoint]) -> Verdict:
+    """How an institution with enough patients compares with the group.
+
+    Args:
+        own: the institution's row of `totals`; its denominator is above zero.
+        points: the funnel of a proportion; unused for a mean.
+    """
+    compared = sum(row["denominator"] > 0 for row in totals)
+    if indicator.kind == "mean":
+        return judge_mean(
+            own["ci_low"],
+            own["ci_high"],
+            own["group_value"],
+            patients=own["denominator"],
+            direction=indicator.direction,
+            institutions=compared,
+        )
+    point = next(point for point in points if point.institution == own["institution"])
+    return judge_proportion(point.position, indicator.direction, compared)
+
+
+def _against_others(
+    indicator: Indicator, institution: str, totals: Sequence[Row], points: Sequence[FunnelPoint]
+) -> Figure:
+    minimum = indicator.minimum_for_display
+    if indicator.kind == "proportion":
+        spec = funnel_chart(points, institution, minimum)
+        caption, remark = "Alle instellingen naar aantal patiënten", "trechter"
+        what = "Streepjes: 95%-grenzen. Dunne lijnen: 99,8%-grenzen. Donkere lijn: de groep."
+    else:
+        spec = comparison_chart(totals, institution, minimum, decimals_of(indicator.unit))
+        caption, remark = "Alle instellingen met 95%-interval", indicator.unit
+        what = "Donkere lijn: het groepsgemiddelde."
+    return Figure(
+        id=f"{indicator.id}-others",
+        caption=caption,
+        remark=remark,
+        description=f"{indicator.title_nl}, uw instelling tussen de andere. De cijfers staan in de tabel.",
+        note=what if spec else f"Geen instelling heeft {minimum} of meer patiënten.",
+        spec=spec,
+    )
+
+
+def _over_time(indicator: Indicator, own: Sequence[Row]) -> Figure:
+    minimum = indicator.minimum_for_display
+    months = sorted((row for row in own if row["period"] != "total"), key=lambda row: str(row["period"]))
+    style = ".1%" if indicator.kind == "proportion" else f",.{decimals_of(indicator.unit)}f"
+    spec = trend_chart(months, minimum, style)
+    hidden = sum(row["denominator"] < minimum for row in months)
+    shown = len(months) - hidden
+    return Figure(
+        id=f"{indicator.id}-trend",
+        caption="Per maand van de ingreep, met 95%-interval",
+        remark="" if indicator.kind == "proportion" else indicator.unit,
+        description=f"{indicator.title_nl}, {shown} maanden van uw instelling naast de groep.",
+        note=_trend_note(hidden, minimum) if spec else f"Geen maand heeft {minimum} of meer patiënten.",
+        spec=spec,
+    )
+
+
+def _trend_note(hidden: int, minimum: int) -> str:
+    if not hidden:
+        return ""
+    months = "1 maand" if hidden == 1 else f"{hidden} maanden"
+    return f"Grijze streepjes onderaan: {months} met minder dan {minimum} patiënten, niet getoond."
+
+
+def _shown(indicator: Indicator, row: Mapping[str, Any] | None, field: str) -> str:
+    if row is None or row[field] is None:
+        return NOTHING
+    return measured(float(row[field]), indicator.kind, indicator.unit)
+
+
+def _interval(indicator: Indicator, own: Row | None) -> str:
+    if own is None or own["ci_low"] is None:
+        return NOTHING
+    return f"{_shown(indicator, own, 'ci_low')} tot {_shown(indicator, own, 'ci_high')}"
+
+
+def _group(indicator: Indicator, totals: Sequence[Row]) -> str:
+    if not totals or (totals[0]["group_denominator"] or 0) < indicator.minimum_for_display:
+        return NOTHING
+    return _shown(indicator, totals[0], "group_value")
+
+
+def _count(indicator: Indicator, own: Row | None, enough: bool) -> str:
+    if own is None:
+        return "0"
+    if indicator.kind == "proportion" and enough:
+        return f"{number(own['numerator'])} van {number(own['denominator'])}"
+    return number(own["denominator"])
+
+
+def _sentence(indicator: Indicator, own: Row | None, totals: Sequence[Row]) -> str:
+    value, group = _shown(indicator, own, "value"), _group(indicator, totals)
+    unit = "" if indicator.kind == "proportion" else f" {indicator.unit}"
+    who = f"{_count(indicator, own, True)} patiënten"
+    return f"{value}{unit} ({who}; 95%-interval {_interval(indicator, own)}). De groep: {group}{unit}."
+
+
+def _too_few(indicator: Indicator, own: Row | None) -> str:
+    seen = own["denominator"] if own else 0
+    patients = "geen patiënten" if seen == 0 else "1 patiënt" if seen == 1 else f"{seen} patiënten"
+    return (
+        f"Te weinig gegevens: {patients} met een volledige meting of follow-up; "
+        f"cijfers worden getoond vanaf {indicator.minimum_for_display}."
+    )

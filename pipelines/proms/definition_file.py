@@ -1,0 +1,51 @@
+"""Reading a definition that a domain expert wrote: a YAML file checked against a pydantic model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.errors import TerminalError
+
+
+class Definition(BaseModel):
+    """A declared fact: immutable, and an unknown field is an error (a typing mistake never passes silently)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+DefinitionT = TypeVar("DefinitionT", bound=Definition)
+
+
+def read_definition(path: Path, model: type[DefinitionT], code: str) -> DefinitionT:
+    """Read `path` as `model`.
+
+    Raises:
+        TerminalError: `code`, naming the file and the first field that is wrong.
+    """
+    content = _read_yaml(path, code)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+        raise definition_error(path, f"field '{field}': {first['msg']}", code) from error
+
+
+def definition_error(path: Path, what: str, code: str) -> TerminalError:
+    """The error of a definition file that cannot be used."""
+    return TerminalError(code, what, where=str(path), remedy="Correct the definition file and run again")
+
+
+def _read_yaml(path: Path, code: str) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise definition_error(path, f"cannot be read: {error.strerror}", code) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        raise definition_error(path, f"is not valid YAML{place}", code) from error

@@ -1,0 +1,315 @@
+"""FHIRPath expressions compiled to DuckDB SQL, typed by the FHIR models."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+from pipelines.sqlonfhir import fhirpath
+from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element, FhirTypes
+from pipelines.sqlonfhir.values import NUMBERS, Choice, Value, compact, exists, quote, single
+
+KeySql = Callable[[str], str]
+"""From SQL that yields ``Type/id`` to SQL that yields the key a view shows."""
+
+_NOT_YET = {"lowBoundary", "highBoundary"}
+_REFERENCE = r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
+
+
+class ExpressionError(ValueError):
+    """The expression is invalid for the resource, or uses something outside the supported subset."""
+
+
+class Expressions:
+    """Compiles FHIRPath nodes in the context of one view.
+
+    Args:
+        types: the FHIR release.
+        constants: the view's constants by name.
+        key: how ``getResourceKey()`` and ``getReferenceKey()`` turn ``Type/id`` into a key.
+    """
+
+    def __init__(self, types: FhirTypes, constants: Mapping[str, Value], key: KeySql) -> None:
+        self._types = types
+        self._constants = constants
+        self._key = key
+        self._variables = itertools.count(1)
+
+    def compile(self, text: str, this: Value, row_index: str) -> Value:
+        """Compile `text` evaluated on `this`; a bare choice element takes its only alternative.
+
+        Raises:
+            ExpressionError: for an invalid or unsupported expression, naming the offending part.
+        """
+        try:
+            node = fhirpath.parse(text)
+        except fhirpath.FhirPathSyntaxError as error:
+            raise ExpressionError(str(error)) from None
+        return self._value(node, this, row_index)
+
+    def _value(self, node: fhirpath.Node, this: Value, row_index: str) -> Value:
+        result = self._compile(node, this, row_index)
+        if isinstance(result, Choice):
+            raise ExpressionError("a choice element needs ofType(...) to say which type is meant")
+        return result
+
+    def _compile(self, node: fhirpath.Node, this: Value, row_index: str) -> Value | Choice:
+        match node:
+            case fhirpath.This():
+                return this
+            case fhirpath.Literal(constant, type_):
+                return Value(_literal(constant), type_)
+            case fhirpath.Variable("rowIndex"):
+                return Value(row_index, "integer")
+            case fhirpath.Variable(name):
+                if name not in self._constants:
+                    raise ExpressionError(f"the constant %{name} is not defined")
+                return self._constants[name]
+            case fhirpath.Member(target, name):
+                origin = this if target is None else self._value(target, this, row_index)
+                if target is None and name == this.type and this.resource:
+                    return this
+                return self._member(origin, name)
+            case fhirpath.Index(target, position):
+                items = self._value(target, this, row_index)
+                at = single(self._value(position, this, row_index))
+                return self._item(items, f"{at} + 1")
+            case fhirpath.Negative(operand):
+                value = self._value(operand, this, row_index)
+                return Value(f"(-{single(value)})", value.type)
+            case fhirpath.Binary(operator, left, right):
+                return _binary(operator, self._value(left, this, row_index), self._value(right, this, row_index))
+            case fhirpath.Call(target, name, arguments):
+                origin_or_choice = this if target is None else self._compile(target, this, row_index)
+                return self._call(origin_or_choice, name, arguments, row_index)
+
+    def _member(self, origin: Value, name: str) -> Value | Choice:
+        element = self._types.element(origin.type, name)
+        if element is not None:
+            return self._read(origin, element)
+        choices = self._types.choices(origin.type, name)
+        if not choices:
+            raise ExpressionError(f"{origin.type} has no element '{name}'")
+        return Choice(origin, choices)
+
+    def _read(self, origin: Value, element: Element) -> Value:
+        if origin.schema is None:
+            raise ExpressionError(f"'{element.name}' cannot be read from a computed value")
+        schema = origin.schema.child(element)
+        if origin.resource:
+            column = f'"_r_{element.name}"'
+            sql = column if origin.sql == "TRUE" else f"CASE WHEN {origin.sql} THEN {column} END"
+            return Value(sql, element.type, element.many, schema)
+        if not origin.many:
+            return Value(f'({origin.sql})."{element.name}"', element.type, element.many, schema)
+        x = self._variable()
+        items = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
+        if element.many:
+            return Value(f"flatten({items})", element.type, True, schema)
+        y = self._variable()
+        return Value(f"list_filter({items}, lambda {y}: {y} IS NOT NULL)", element.type, True, schema, dense=True)
+
+    def _variable(self) -> str:
+        return f"_x{next(self._variables)}"
+
+    def _item(self, items: Value, position: str) -> Value:
+        if not items.many:
+            return items.with_sql(f"CASE WHEN {position} = 1 THEN {items.sql} END")
+        return items.with_sql(f"({compact(items)})[{position}]", many=False)
+
+    def _call(self, origin: Value | Choice, name: str, arguments: tuple[fhirpath.Node, ...], row_index: str) -> Value:
+        if name == "ofType":
+            return self._of_type(origin, _type_argument(name, arguments))
+        if isinstance(origin, Choice):
+            if name in ("exists", "empty") and not arguments:
+                values = [self._read(origin.origin, element) for element in origin.alternatives]
+                some = "(" + " OR ".join(exists(value) for value in values) + ")"
+                return Value(some if name == "exists" else f"(NOT {some})", "boolean")
+            raise ExpressionError(f"{name}() on a choice element needs ofType(...) first")
+        if name in _NOT_YET:
+            raise ExpressionError(f"{name}() is not supported yet")
+        if name in ("where", "exists") and arguments:
+            _expect(name, arguments, 1)
+            kept = self._where(origin, arguments[0], row_index)
+            return kept if name == "where" else Value(exists(kept), "boolean")
+        if name in ("extension", "join"):
+            texts = [self._text_argument(name, argument, row_index) for argument in arguments]
+            return self._extension(origin, texts) if name == "extension" else _join(origin, texts)
+        if name == "getReferenceKey":
+            return self._reference_key(origin, _type_argument(name, arguments) if arguments else None)
+        _expect(name, arguments, 0)
+        return self._simple_call(origin, name)
+
+    def _simple_call(self, origin: Value, name: str) -> Value:
+        match name:
+            case "exists":
+                return Value(exists(origin), "boolean")
+            case "empty":
+                return Value(f"(NOT {exists(origin)})", "boolean")
+            case "count":
+                size = f"coalesce(len({compact(origin)}), 0)" if origin.many else f"{exists(origin)}::BIGINT"
+                return Value(size, "integer")
+            case "first" if origin.head is not None:
+                return origin.with_sql(origin.head, many=False)
+            case "first":
+                return self._item(origin, "1") if origin.many else origin
+            case "last":
+                return self._item(origin, "-1") if origin.many else origin
+            case "not":
+                return Value(f"(NOT {criterion(origin)})", "boolean")
+            case "getResourceKey":
+                if not origin.resource:
+                    raise ExpressionError("getResourceKey() applies to the resource itself")
+                id_ = self._read(origin, Element("id", "id", False))
+                return Value(self._key(f"({quote(origin.type + '/')} || {id_.sql})"), "string")
+        raise ExpressionError(f"the function {name}() is not supported")
+
+    def _of_type(self, origin: Value | Choice, type_: str) -> Value:
+        if not self._types.is_type(type_):
+            raise ExpressionError(f"ofType({type_}): there is no such FHIR type")
+        if isinstance(origin, Choice):
+            for element in origin.alternatives:
+                if element.type == type_:
+                    return self._read(origin.origin, element)
+        elif origin.type == type_:
+            return origin
+        raise ExpressionError(f"ofType({type_}): the element cannot have that type")
+
+    def _where(self, origin: Value, condition: fhirpath.Node, row_index: str) -> Value:
+        if origin.resource:
+            test = criterion(self._value(condition, origin, row_index))
+            return origin.with_sql(test if origin.sql == "TRUE" else f"({origin.sql} AND {test})")
+        if not origin.many:
+            test = criterion(self._value(condition, origin, row_index))
+            return origin.with_sql(f"CASE WHEN {test} THEN {origin.sql} END")
+        x = self._variable()
+        test = criterion(self._value(condition, origin.with_sql(x, many=False), row_index))
+        return origin.with_sql(f"list_filter({origin.sql}, lambda {x}: {test})")
+
+    def _extension(self, origin: Value, texts: list[str]) -> Value:
+        _expect("extension", texts, 1)
+        extensions = self._member(origin, "extension")
+        assert isinstance(extensions, Value)
+        same_url = fhirpath.Binary("=", fhirpath.Member(None, "url"), fhirpath.Literal(texts[0], "string"))
+        return self._where(extensions, same_url, "0")
+
+    def _reference_key(self, origin: Value, type_: str | None) -> Value:
+        if origin.type != "Reference":
+            raise ExpressionError("getReferenceKey() applies to a Reference")
+        reference = self._member(origin, "reference")
+        assert isinstance(reference, Value)
+        if not reference.many:
+            return Value(self._key(_typed_key(reference.sql, type_)), "string")
+        x = self._variable()
+        keys = f"list_transform({reference.sql}, lambda {x}: {self._key(_typed_key(x, type_))})"
+        return Value(keys, "string", many=True)
+
+    def _text_argument(self, function: str, node: fhirpath.Node, row_index: str) -> str:
+        if isinstance(node, fhirpath.Literal) and isinstance(node.value, str):
+            return node.value
+        if isinstance(node, fhirpath.Variable) and node.name in self._constants:
+            return self._constants[node.name].sql[1:-1].replace("''", "'")
+        raise ExpressionError(f"{function}() takes a string")
+
+
+def criterion(value: Value) -> str:
+    """`value` as an SQL condition.
+
+    Raises:
+        ExpressionError: when it is no boolean.
+    """
+    if value.type != "boolean":
+        raise ExpressionError(f"a condition must be a boolean, not {value.type}")
+    return single(value)
+
+
+def _literal(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return quote(value) if isinstance(value, str) else repr(value)
+
+
+def _typed_key(reference: str, type_: str | None) -> str:
+    """SQL for the ``Type/id`` in a reference string; null for another type, or a form without one."""
+    key = f"nullif(regexp_extract({reference}, {quote(_REFERENCE)}, 1), '')"
+    return key if type_ is None else f"CASE WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
+
+
+def _join(origin: Value, texts: list[str]) -> Value:
+    separator = quote(texts[0]) if texts else "''"
+    items = compact(origin) if origin.many else f"[{origin.sql}]"
+    return Value(f"CASE WHEN {exists(origin)} THEN array_to_string({items}, {separator}) END", "string")
+
+
+def _binary(operator: str, left: Value, right: Value) -> Value:
+    match operator:
+        case "and" | "or":
+            return Value(f"({criterion(left)} {operator.upper()} {criterion(right)})", "boolean")
+        case "xor":
+            return Value(f"({criterion(left)} <> {criterion(right)})", "boolean")
+        case "implies":
+            return Value(f"((NOT {criterion(left)}) OR {criterion(right)})", "boolean")
+        case "=" | "!=":
+            return Value(_equality(operator, left, right), "boolean")
+        case "<" | "<=" | ">" | ">=":
+            if left.is_number != right.is_number:
+                raise ExpressionError(f"{left.type} and {right.type} cannot be compared with {operator}")
+            return Value(f"({single(left)} {operator} {single(right)})", "boolean")
+        case "|":
+            return _union(left, right)
+        case "&":
+            return Value(f"(coalesce({single(left)}, '') || coalesce({single(right)}, ''))", "string")
+        case "+" if not (left.is_number or right.is_number):
+            return Value(f"({single(left)} || {single(right)})", "string")
+    if not (left.is_number and right.is_number):
+        raise ExpressionError(f"{left.type} {operator} {right.type}: both must be numbers")
+    if operator == "/":
+        return Value(f"({single(left)}::DOUBLE / nullif({single(right)}, 0))", "decimal")
+    type_ = "decimal" if "decimal" in (left.type, right.type) else "integer"
+    return Value(f"({single(left)} {operator} {single(right)})", type_)
+
+
+def _union(left: Value, right: Value) -> Value:
+    """Both values, each once; a common step towards `first()` of two places where an element may be."""
+    if left.many and right.many:
+        raise ExpressionError("| between two lists is not supported")
+    if left.is_number and right.is_number and not (left.many or right.many):
+        left, right = (Value(f"{value.sql}::DOUBLE", "decimal") for value in (left, right))
+    if SQL_TYPES.get(left.type) is None or SQL_TYPES.get(left.type) != SQL_TYPES.get(right.type):
+        raise ExpressionError(f"| between {left.type} and {right.type} is not supported")
+    if left.many or right.many:
+        items, one = (left.sql, right.sql) if left.many else (right.sql, left.sql)
+        other = f"CASE WHEN NOT coalesce(list_contains({items}, {one}), FALSE) THEN [{one}] ELSE [] END"
+        both = (f"coalesce({items}, [])", other) if left.many else (other, f"coalesce({items}, [])")
+        return Value(f"list_concat({both[0]}, {both[1]})", left.type, many=True)
+    second = f"CASE WHEN {right.sql} IS DISTINCT FROM {left.sql} THEN {right.sql} END"
+    items = f"list_filter([{left.sql}, {second}], lambda x: x IS NOT NULL)"
+    return Value(items, left.type, many=True, dense=True, head=f"coalesce({left.sql}, {right.sql})")
+
+
+def _equality(operator: str, left: Value, right: Value) -> str:
+    if (left.type in NUMBERS) != (right.type in NUMBERS) or (left.type == "boolean") != (right.type == "boolean"):
+        same = "FALSE"
+    elif left.many and right.many:
+        a, b = compact(left), compact(right)
+        same = f"(nullif({a}, []) = nullif({b}, []))"
+    elif left.many or right.many:
+        items, one = (compact(left), right.sql) if left.many else (compact(right), left.sql)
+        same = f"CASE WHEN len({items}) > 0 AND {one} IS NOT NULL THEN len({items}) = 1 AND {items}[1] = {one} END"
+    else:
+        same = f"({left.sql} = {right.sql})"
+    return same if operator == "=" else f"(NOT {same})"
+
+
+def _expect(name: str, arguments: tuple[fhirpath.Node, ...] | list[str], count: int) -> None:
+    if len(arguments) != count:
+        raise ExpressionError(f"{name}() takes {count} argument{'s' * (count != 1)}, not {len(arguments)}")
+
+
+def _type_argument(name: str, arguments: tuple[fhirpath.Node, ...]) -> str:
+    match arguments:
+        case (fhirpath.Member(None, type_),):
+            return type_
+        case (fhirpath.Member(fhirpath.Member(None, "FHIR" | "System"), type_),):
+            return type_
+    raise ExpressionError(f"{name}() takes the name of a FHIR type")

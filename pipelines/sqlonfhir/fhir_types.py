@@ -1,0 +1,142 @@
+"""Element names, types and cardinalities of FHIR R4, taken from the `fhir.resources` models.
+
+Importing all models takes a second, so the facts are kept beside this file in `fhir_r4.json`, which
+`python -m pipelines.sqlonfhir.fhir_types` writes anew; a test holds the file against the models.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FILE = Path(__file__).with_name("fhir_r4.json")
+
+SQL_TYPES: Mapping[str, str] = {
+    "boolean": "BOOLEAN",
+    "integer": "BIGINT",
+    "positiveInt": "BIGINT",
+    "unsignedInt": "BIGINT",
+    "decimal": "DOUBLE",
+    **dict.fromkeys(
+        [
+            *("base64Binary", "canonical", "code", "date", "dateTime", "id", "instant", "markdown", "oid"),
+            *("string", "time", "uri", "url", "uuid", "xhtml"),
+        ],
+        "VARCHAR",
+    ),
+}
+"""The DuckDB type of each FHIR primitive type. Dates stay text: FHIR dates may be partial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a FHIR type.
+
+    Attributes:
+        name: JSON name, for example ``valueQuantity``.
+        type: FHIR type, for example ``Quantity`` or ``dateTime``.
+        many: whether it is a JSON array.
+    """
+
+    name: str
+    type: str
+    many: bool
+
+
+class FhirTypes:
+    """Lookup of elements by FHIR type; `elements` is {type: {element: type, with * for an array}}."""
+
+    def __init__(self, elements: Mapping[str, Mapping[str, str]], resources: frozenset[str]) -> None:
+        self._elements = elements
+        self.resources = resources
+
+    def is_primitive(self, type_: str) -> bool:
+        """Whether `type_` is a FHIR primitive type."""
+        return type_ in SQL_TYPES
+
+    def is_type(self, type_: str) -> bool:
+        """Whether `type_` names any FHIR type."""
+        return type_ in SQL_TYPES or type_ in self._elements
+
+    def element(self, type_: str, name: str) -> Element | None:
+        """The element `name` of `type_`, or None when the type has no such element."""
+        spec = self._elements.get(type_, {}).get(name)
+        return None if spec is None else Element(name, spec.removesuffix("*"), spec.endswith("*"))
+
+    def choices(self, type_: str, name: str) -> tuple[Element, ...]:
+        """The alternatives of the choice element `name` [x] of `type_`; empty when it is none."""
+        alternatives = self._elements.get(type_, {}).get(name + "[x]", "").split()
+        return tuple(Element(name + a[0].upper() + a[1:], a, False) for a in alternatives)
+
+
+@cache
+def r4() -> FhirTypes:
+    """The types of FHIR R4 (as R4B in `fhir.resources`)."""
+    content = json.loads(_FILE.read_text(encoding="utf-8"))
+    return FhirTypes(content["types"], frozenset(content["resources"]))
+
+
+def from_models() -> dict[str, Any]:
+    """Read types and resources out of the `fhir.resources` R4B models; takes seconds."""
+    import importlib
+    import pkgutil
+
+    from fhir.resources import R4B
+    from fhir.resources.R4B.resource import Resource
+    from fhir_core.fhirabstractmodel import FHIRAbstractModel
+
+    types: dict[str, dict[str, str]] = {}
+    resources: list[str] = []
+    for module_info in pkgutil.iter_modules(R4B.__path__):
+        module = importlib.import_module(f"{R4B.__name__}.{module_info.name}")
+        for model in vars(module).values():
+            if not isinstance(model, type) or not issubclass(model, FHIRAbstractModel):
+                continue
+            name = model.get_resource_type()
+            types[name] = _elements_of(model)
+            if issubclass(model, Resource):
+                resources.append(name)
+    return {"resources": sorted(set(resources)), "types": dict(sorted(types.items()))}
+
+
+def _elements_of(model: Any) -> dict[str, str]:
+    elements: dict[str, str] = {}
+    choices: dict[str, list[str]] = {}
+    for field_name, field in model.model_fields.items():
+        if field_name.endswith("__ext") or field_name == "fhir_comments":
+            continue
+        name, type_ = field.alias or field_name, _type_name(field.annotation)
+        elements[name] = type_
+        choice = (field.json_schema_extra or {}).get("one_of_many")
+        if choice:
+            choices.setdefault(choice, []).append(type_)
+    elements |= {f"{name}[x]": " ".join(types) for name, types in choices.items()}
+    return dict(sorted(elements.items()))
+
+
+def _type_name(annotation: Any) -> str:
+    text = str(annotation)
+    many = "*" if "List[" in text else ""
+    if "bool" in text:
+        return "boolean" + many
+    if complex_type := re.search(r"abc\.(\w+)Type\b", text):
+        return complex_type[1] + many
+    if text.startswith("typing.Union[typing.Annotated[str, Id()]"):
+        return "string"
+    constraint = re.search(r"(\w+)(?:\([^)]*\)| object at \S+)\]", text)
+    if constraint is None:
+        raise ValueError(f"no FHIR type in the annotation {text}")
+    special = {"EncodedBytes": "base64Binary", "UuidVersion": "uuid"}
+    name = constraint[1] if constraint[1] not in special else special[constraint[1]]
+    if "Base64" in text:
+        name = "base64Binary"
+    return name[0].lower() + name[1:] + many
+
+
+if __name__ == "__main__":
+    _FILE.write_text(json.dumps(from_models(), separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,41 @@
+"""NDJSON read by DuckDB into a relation that compiled views read from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from pipelines.sqlonfhir.values import Schema, quote
+
+
+def open_duckdb(work: Path, memory: str = "256MB") -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that spills to `work`, never downloads an extension and reads local files only."""
+    connection = duckdb.connect(
+        config={
+            "memory_limit": memory,
+            "temp_directory": str(work / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def relation_of(path: Path, schema: Schema, maximum_line_bytes: int) -> str:
+    """SQL of the resources in a clean NDJSON file of one type: column `_type` and one `_r_` column per element."""
+    columns = {"resourceType": "VARCHAR", **schema.columns()}
+    declared = ", ".join(f"{quote(name)}: {quote(type_)}" for name, type_ in columns.items())
+    selected = ", ".join(f'"{name}" AS "_r_{name}"' for name in schema.columns())
+    return (
+        f'(SELECT "resourceType" AS _type{", " if selected else ""}{selected}'
+        f" FROM read_json({quote(str(path))}, format = 'newline_delimited', columns = {{{declared}}},"
+        f" maximum_object_size = {maximum_line_bytes}))"
+    )
+
+
+def empty_relation(schema: Schema) -> str:
+    """A relation with the same columns and no row."""
+    columns = ", ".join(f'NULL::{type_} AS "_r_{name}"' for name, type_ in schema.columns().items())
+    return f"(SELECT NULL::VARCHAR AS _type, {columns} WHERE FALSE)"

@@ -1,0 +1,201 @@
+"""The rules as a domain expert writes them: the YAML files of `expectations/`, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+from pipelines.errors import TerminalError
+
+CROSS_TABLE_FILE = "cross_table.yaml"
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a rule says of itself: the `meta` of an expectation, or an entry of `cross_table.yaml`.
+
+    Attributes:
+        rule_id: stable code, unique within its file, for example ``BODY-WEIGHT-RANGE``.
+        severity: rows that fail an ``error`` leave the accepted table; a ``warning`` only counts them.
+        owner: who decides about the rule.
+        source: where the rule comes from, or ``operationalisation`` when it is our own choice.
+        reason: what is wrong, in English, without a value.
+        sentence_nl: what is wrong, in one Dutch sentence for the hospital.
+    """
+
+    rule_id: str
+    severity: Severity
+    owner: str
+    source: str
+    reason: str
+    sentence_nl: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One Great Expectations suite with its rules.
+
+    Attributes:
+        table: the table it is about, also the file name and the suite's name.
+        resource_type: FHIR type behind the table, for the quarantine.
+        rules: in the order of the file; the first error rule a row fails is the one it is set aside for.
+        expectations: the suite's expectations in Great Expectations' own shape, in the same order.
+        meta: the suite's own meta, with `example_row` and `example_as_of`.
+    """
+
+    table: str
+    resource_type: str
+    rules: tuple[Rule, ...]
+    expectations: tuple[Mapping[str, Any], ...]
+    meta: Mapping[str, Any]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns the rules read, in order of first use."""
+        kwargs = [expectation["kwargs"] for expectation in self.expectations]
+        return list(dict.fromkeys(name for each in kwargs for name in _columns_of(each)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRule:
+    """A rule about a key that should name a row of another table of the same institution."""
+
+    rule: Rule
+    column: str
+    target_table: str
+    target_column: str
+    tables: tuple[str, ...]
+
+
+def load_suites(expectations: Path) -> dict[str, Suite]:
+    """The suites of a folder, by table.
+
+    Raises:
+        TerminalError: ``EXPECTATIONS-MISSING`` when the folder holds none, ``EXPECTATIONS-INVALID`` when a
+            file is not a suite with complete rules.
+    """
+    files = [path for path in sorted(expectations.glob("*.yaml")) if path.name != CROSS_TABLE_FILE]
+    if not files:
+        raise TerminalError(
+            "EXPECTATIONS-MISSING",
+            "no suite was found",
+            where=str(expectations),
+            remedy="Point to the folder that holds the expectation suites.",
+        )
+    return {path.stem: _load_suite(path) for path in files}
+
+
+def load_reference_rules(expectations: Path) -> list[ReferenceRule]:
+    """The rules of `cross_table.yaml`; none when the file is absent.
+
+    Raises:
+        TerminalError: ``EXPECTATIONS-INVALID`` when the file is not of the documented shape.
+    """
+    path = expectations / CROSS_TABLE_FILE
+    if not path.exists():
+        return []
+    try:
+        return [
+            ReferenceRule(
+                rule=_rule(entry, path),
+                column=entry["column"],
+                target_table=entry["refers_to"]["table"],
+                target_column=entry["refers_to"]["column"],
+                tables=tuple(entry["tables"]),
+            )
+            for entry in _read_mapping(path)["references"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise _invalid(path, f"a rule lacks {error}") from None
+
+
+def _load_suite(path: Path) -> Suite:
+    content = _read_mapping(path)
+    try:
+        expectations = tuple(_with_datetimes(each) for each in content["expectations"])
+        rules = tuple(_rule(each["meta"], path) for each in expectations)
+        suite = Suite(
+            table=content["name"],
+            resource_type=content["meta"]["resource_type"],
+            rules=rules,
+            expectations=expectations,
+            meta=content["meta"],
+        )
+    except (KeyError, TypeError) as error:
+        raise _invalid(path, f"the suite lacks {error}") from None
+    repeated = {rule.rule_id for rule in rules if [r.rule_id for r in rules].count(rule.rule_id) > 1}
+    if repeated:
+        raise _invalid(path, f"rule_id {', '.join(sorted(repeated))} is used twice")
+    if suite.table != path.stem:
+        raise _invalid(path, f"the suite's name is {suite.table!r}, not the file's name")
+    return suite
+
+
+def _rule(meta: Mapping[str, Any], path: Path) -> Rule:
+    try:
+        return Rule(
+            rule_id=meta["rule_id"],
+            severity=_one_of(meta["severity"], ("error", "warning")),
+            owner=meta["owner"],
+            source=meta["source"],
+            reason=meta["reason"],
+            sentence_nl=meta["sentence_nl"],
+        )
+    except (KeyError, ValueError) as error:
+        raise _invalid(path, f"rule {meta.get('rule_id', 'without rule_id')} lacks {error}") from None
+
+
+def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"one of {', '.join(allowed)}")
+    return value
+
+
+def _columns_of(kwargs: Mapping[str, Any]) -> list[str]:
+    """The column names in an expectation's arguments, those of its row condition included."""
+    named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+    return named + _condition_columns(kwargs.get("row_condition"))
+
+
+def _condition_columns(condition: Any) -> list[str]:
+    if not isinstance(condition, Mapping):
+        return []
+    own = [condition["column"]["name"]] if "column" in condition else []
+    return own + [name for each in condition.get("conditions", []) for name in _condition_columns(each)]
+
+
+def _with_datetimes(value: Any) -> Any:
+    """Dates of the YAML as datetimes at midnight: date columns are validated as timestamps."""
+    if isinstance(value, dict):
+        return {key: _with_datetimes(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_datetimes(each) for each in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time.min)
+    return value
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise _invalid(path, "the file is not YAML") from None
+    if not isinstance(content, dict):
+        raise _invalid(path, "the file is not a mapping")
+    return cast(dict[str, Any], content)
+
+
+def _invalid(path: Path, what: str) -> TerminalError:
+    return TerminalError(
+        "EXPECTATIONS-INVALID",
+        what,
+        where=str(path),
+        remedy="Correct the file; expectations/README.md has its shape.",
+    )

@@ -1,0 +1,67 @@
+"""Resources that occur more than once in one export.
+
+- The same content twice: the first stays, the others are skipped as `DUPLICATE-IDENTICAL`.
+- Versions of one resource that `meta.lastUpdated` puts in order: the newest stays, the others are skipped as
+  `SUPERSEDED`.
+- Anything else, and always when two patients share one id: all are quarantined as `DUPLICATE-CONFLICT`,
+  for nobody can tell which one is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.sqlonfhir.values import Schema, quote
+
+INDEX = "_index"
+_SQL = """
+WITH index AS (SELECT * FROM read_parquet({paths})),
+repeated AS (SELECT resource_type, id_hash FROM index GROUP BY ALL HAVING count(*) > 1),
+groups AS (
+    SELECT resource_type, id_hash,
+           count(DISTINCT content_hash) AS contents,
+           count(DISTINCT identity_hash) = 1
+               AND count(DISTINCT updated) = count(DISTINCT content_hash)
+               AND count(updated) = count(*) AS ordered,
+           max(updated) AS newest
+    FROM index JOIN repeated USING (resource_type, id_hash) GROUP BY ALL
+),
+judged AS (
+    SELECT source_file, source_line, resource_type,
+           row_number() OVER (
+               PARTITION BY resource_type, id_hash, content_hash ORDER BY source_file, source_line) AS copy,
+           contents, ordered, updated = newest AS is_newest
+    FROM index JOIN groups USING (resource_type, id_hash)
+)
+SELECT source_file, source_line, resource_type,
+       CASE WHEN contents > 1 AND NOT ordered THEN 'DUPLICATE-CONFLICT'
+            WHEN contents > 1 AND NOT is_newest THEN 'SUPERSEDED'
+            ELSE 'DUPLICATE-IDENTICAL' END AS code
+FROM judged
+WHERE (contents > 1 AND NOT ordered) OR (contents > 1 AND NOT is_newest) OR copy > 1
+ORDER BY source_file, source_line
+"""
+
+
+def index_sql(resource_type: str, schema: Schema, relation: str) -> str:
+    """SQL of one index row per resource in `relation`: hashes of its id, its content and who it is about."""
+    names = sorted(element.name for element, _ in schema if element.name not in ("id", "meta"))
+    content = ", ".join(f'"_r_{name}"' for name in names) or "0"
+    identity = '"_r_identifier", "_r_birthDate"' if resource_type == "Patient" else "0"
+    return (
+        f'SELECT _row, {quote(resource_type)} AS resource_type, hash("_r_id") AS id_hash,'
+        f" hash({content}) AS content_hash, hash({identity}) AS identity_hash,"
+        f' TRY_CAST("_r_meta"."lastUpdated" AS TIMESTAMPTZ) AS updated FROM {relation}'
+    )
+
+
+def find_duplicates(connection: duckdb.DuckDBPyConnection, index: Iterable[Path]) -> pa.Table:
+    """The lines to drop: `source_file`, `source_line`, `resource_type` and `code`."""
+    paths = "[" + ", ".join(quote(str(path)) for path in index) + "]"
+    if paths == "[]":
+        return pa.table({"source_file": pa.array([], pa.string()), "source_line": pa.array([], pa.int64())})
+    return connection.sql(_SQL.replace("{paths}", paths)).to_arrow_table()

@@ -1,0 +1,81 @@
+"""Table parts on disk: one Parquet file per table and input file, merged into one file per table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.sqlonfhir.values import quote
+
+
+class Parts:
+    """Parquet parts below `folder`; the parts of an input file can be dropped when reading it fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, pq.ParquetWriter] = {}
+        self._done: dict[str, list[Path]] = {}
+        self._number = 0
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Append rows to the current part of a table."""
+        if not rows.num_rows:
+            return
+        if table not in self._open:
+            self._open[table] = pq.ParquetWriter(self._path(table), rows.schema)
+        self._open[table].write_table(rows)
+
+    def write_empty(self, table: str, rows: pa.Table) -> None:
+        """Make the only part of a table that got no row, so that the table has its columns."""
+        path = self._path(table)
+        pq.write_table(rows, path)
+        self._done[table] = [path]
+
+    def remove(self, table: str) -> None:
+        """Remove the finished parts of a table."""
+        for path in self._done.pop(table, []):
+            path.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Finish the current parts: their input was read to the end."""
+        for table, writer in self._open.items():
+            writer.close()
+            self._done.setdefault(table, []).append(self._path(table))
+        self._open.clear()
+        self._number += 1
+
+    def discard(self) -> None:
+        """Throw the current parts away: their input could not be read to the end."""
+        for table, writer in self._open.items():
+            writer.close()
+            self._path(table).unlink()
+        self._open.clear()
+
+    def paths(self, table: str) -> list[Path]:
+        """The finished parts of a table."""
+        return self._done.get(table, [])
+
+    def merge(self, connection: duckdb.DuckDBPyConnection, table: str, target: Path, dropped: pa.Table) -> int:
+        """Write the table's rows, without the lines in `dropped`, to `target`; its row count."""
+        paths = self.paths(table)
+        if len(paths) == 1 and not dropped.num_rows:
+            paths[0].rename(target)
+            return int(pq.read_metadata(target).num_rows)
+        connection.register("dropped_lines", dropped)
+        sources = "[" + ", ".join(quote(str(path)) for path in paths) + "]"
+        kept = connection.sql(
+            f"SELECT * FROM read_parquet({sources}) ANTI JOIN dropped_lines USING (source_file, source_line)"
+        )
+        schema = pq.read_schema(paths[0])
+        with pq.ParquetWriter(target, schema) as writer:
+            for batch in kept.to_arrow_reader(100_000):
+                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+        connection.unregister("dropped_lines")
+        self.remove(table)
+        return int(pq.read_metadata(target).num_rows)
+
+    def _path(self, table: str) -> Path:
+        return self._folder / f"{table}-{self._number}.parquet"

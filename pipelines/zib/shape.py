@@ -1,0 +1,51 @@
+"""Whether a resource has the JSON shape that its elements ask for, before DuckDB reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
+from pipelines.sqlonfhir.values import Schema
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_JSON_SAYS = {"BOOLEAN": "true or false", "BIGINT": "a whole number", "DOUBLE": "a number", "VARCHAR": "text"}
+
+
+def misfit(resource: dict[str, Any], schema: Schema, path: str) -> str | None:
+    """Where `resource` departs from the elements in `schema`, in words without its values; None if nowhere.
+
+    Numbers written as JSON strings pass, as they do in DuckDB: nothing is lost in reading them.
+    """
+    for element, below in schema:
+        value = resource.get(element.name)
+        if value is None:
+            continue
+        place = f"{path}.{element.name}"
+        if element.many and not isinstance(value, list):
+            return f"{place} must be a list"
+        for item in value if element.many else [value]:
+            if item is not None and (found := _item_misfit(item, element, below, place)):
+                return found
+    return None
+
+
+def _item_misfit(item: Any, element: Element, below: Schema, place: str) -> str | None:
+    if element.type not in SQL_TYPES:
+        if not isinstance(item, dict):
+            return f"{place} must be a JSON object"
+        return misfit(item, below, place)
+    sql_type = SQL_TYPES[element.type]
+    match sql_type:
+        case "BOOLEAN":
+            fits = isinstance(item, bool) or item in ("true", "false")
+        case "BIGINT":
+            fits = isinstance(item, int) and not isinstance(item, bool) and abs(item) < 2**63
+            fits = fits or (isinstance(item, str) and item.lstrip("-").isascii() and item.lstrip("-").isdigit())
+        case "DOUBLE":
+            fits = (isinstance(item, (int, float)) and not isinstance(item, bool)) or (
+                isinstance(item, str) and _NUMBER.fullmatch(item) is not None
+            )
+        case _:
+            fits = not isinstance(item, (dict, list))
+    return None if fits else f"{place} must be {_JSON_SAYS[sql_type]}"

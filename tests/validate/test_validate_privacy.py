@@ -1,0 +1,125 @@
+"""No value of a patient leaves a validation: not in results, checks, reasons, exceptions, logs or output."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from contract_tables import AS_OF, EXPECTATIONS, table_of
+from great_expectations.datasource.fluent.interfaces import Batch
+
+from pipelines.errors import TerminalError
+from pipelines.validate.gx_session import gx_session
+from pipelines.validate.resources import check_resource
+from pipelines.validate.rules import Rule, Suite
+from pipelines.validate.suites import validate_tables
+
+SECRETS = ["geheim-status", "8765.25", "1851-07-09", "2025-02-30", "geheim-eenheid", "1852-08-10"]
+
+DEFECTIVE = {
+    "zib_patient": [
+        {
+            "gender": SECRETS[0],
+            "birth_date": date(1851, 7, 9),
+            "death_date_text": SECRETS[3],
+            "death_date": None,
+        }
+    ],
+    "zib_body_weight": [
+        {"weight_value": 8765.25},
+        {"weight_ucum_code": SECRETS[4], "effective_at": datetime(1852, 8, 10, 1)},
+        {"effective_at": None, "effective_text": SECRETS[3], "status": SECRETS[0]},
+    ],
+}
+
+
+def assert_nothing_secret(text: str) -> None:
+    assert [position for position, secret in enumerate(SECRETS) if secret in text] == []
+
+
+def test_great_expectations_is_only_used_with_values_excluded_and_its_results_hold_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    formats: list[dict[str, Any]] = []
+    results: list[str] = []
+    original = Batch.validate
+
+    def watched(self: Batch, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        formats.append(kwargs["result_format"])
+        results.append(json.dumps(result.to_json_dict(), default=str))
+        return result
+
+    monkeypatch.setattr(Batch, "validate", watched)
+    tables = {name: table_of(name, rows) for name, rows in DEFECTIVE.items()}
+    validation = validate_tables(tables, expectations=EXPECTATIONS, as_of=AS_OF)
+
+    assert validation.quarantined
+    assert results
+    assert all(each["exclude_unexpected_values"] is True for each in formats)
+    assert all(each["unexpected_index_column_names"] == ["row"] for each in formats)
+    assert_nothing_secret("".join(results))
+
+
+def test_a_validation_tells_no_value_to_anyone(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tables = {name: table_of(name, rows) for name, rows in DEFECTIVE.items()}
+    validation = validate_tables(tables, expectations=EXPECTATIONS, as_of=AS_OF)
+
+    output = capfd.readouterr()
+    assert (output.out, output.err) == ("", ""), "no progress bar, no message"
+    assert_nothing_secret(caplog.text)
+    assert_nothing_secret(repr(validation.quarantined) + repr(validation.checks))
+
+
+def test_a_rule_that_cannot_be_evaluated_says_which_rule_and_no_value(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    rule = Rule("STATUS-RANGE", "error", "data-quality", "operationalisation", "", "")
+    between = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "status", "min_value": 1, "max_value": 2},
+        "meta": {"rule_id": "STATUS-RANGE"},
+    }
+    suite = Suite("zib_body_weight", "Observation", (rule,), (between,), {})
+    table = table_of("zib_body_weight", DEFECTIVE["zib_body_weight"])
+    with gx_session() as session, pytest.raises(TerminalError) as raised:
+        session.run(suite, table, AS_OF)
+    assert raised.value.code == "EXPECTATION-FAILED"
+    assert "STATUS-RANGE" in str(raised.value)
+    output = capfd.readouterr()
+    assert raised.value.__cause__ is None
+    assert_nothing_secret(repr(raised.value) + caplog.text + output.out + output.err)
+
+
+def test_loggers_are_as_before_after_a_session() -> None:
+    before = logging.getLogger("great_expectations").level
+    with gx_session():
+        pass
+    assert logging.getLogger("great_expectations").level == before
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "geheim-status"},
+        {"resourceType": "Patient", "geheim-status": 1, "birthDate": "2025-02-30"},
+        {
+            "resourceType": "Patient",
+            "gender": ["geheim-status"],
+            "name": [{"family": {"8765.25": "geheim-eenheid"}}],
+        },
+        {"resourceType": "Observation", "contained": [{"resourceType": "geheim-status"}]},
+    ],
+    ids=["unknown type", "unknown element", "wrong types", "unknown contained type"],
+)
+def test_a_resource_problem_holds_no_value_and_no_invented_element_name(resource: dict[str, Any]) -> None:
+    problems = check_resource(json.dumps(resource))
+    assert problems
+    assert_nothing_secret(repr(problems))

@@ -1,0 +1,79 @@
+"""What holds for any batch: nothing is lost, nothing is invented, and accepting again changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+from contract_tables import AS_OF, EXPECTATIONS, SUITES, examples, table_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.validate.suites import Validation, validate_tables
+
+TABLES = ["zib_patient", "zib_body_weight", "prom_answer"]
+
+
+@st.composite
+def rows(draw: st.DrawFn, table: str) -> list[dict[str, Any]]:
+    """Rows of a table: good, with one of the suite's own defects, or of an unknown patient."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([{}] + [changes for _, _, changes in examples(SUITES[table])]),
+                st.sampled_from(["ziekenhuis-a", "ziekenhuis-b"]),
+                st.sampled_from(["r1", "r2", "r3"]),
+                st.sampled_from(["p1", "p2"]),
+                st.integers(1, 4),
+            ),
+            max_size=8,
+        )
+    )
+    return [
+        {"institution": a, "resource_key": r, "patient_key": p, "source_line": n, **changes}
+        for changes, a, r, p, n in drawn
+    ]
+
+
+batches = st.fixed_dictionaries({table: rows(table) for table in TABLES})
+
+
+def validate(tables: dict[str, pa.Table]) -> Validation:
+    return validate_tables(tables, expectations=EXPECTATIONS, as_of=AS_OF)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batches)
+def test_every_row_is_accepted_or_set_aside_and_accepted_rows_stay_accepted(
+    batch: dict[str, list[dict[str, Any]]],
+) -> None:
+    tables = {table: table_of(table, content) for table, content in batch.items()}
+    result = validate(tables)
+
+    places = [
+        (row["institution"], row["source_line"], row["resource_key"])
+        for table in result.accepted.values()
+        for row in table.to_pylist()
+    ] + [(row.institution, row.source_line, row.resource_key) for row in result.quarantined]
+    came_in = [
+        (row["institution"], row["source_line"], row["resource_key"])
+        for table in tables.values()
+        for row in table.to_pylist()
+    ]
+    assert Counter(places) == Counter(came_in)
+
+    again = validate(result.accepted)
+    assert again.quarantined == []
+    assert again.accepted == result.accepted
+
+    for check in result.checks:
+        assert 0 <= check.failed <= check.checked <= tables[check.table].num_rows
+        assert (check.status == "not_applicable") == (check.checked == 0)
+
+    split = {(row["institution"], row["resource_key"]) for row in result.accepted["prom_answer"].to_pylist()} & {
+        (row.institution, row.resource_key)
+        for row in result.quarantined
+        if row.resource_type == "QuestionnaireResponse"
+    }
+    assert not split, "a questionnaire response is accepted as a whole or not at all"

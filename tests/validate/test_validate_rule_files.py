@@ -1,0 +1,182 @@
+"""The files of `expectations/` are real suites, with sources, in line with the zibs and with FHIR."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import pytest
+import yaml
+from contract_tables import EXPECTATIONS, REPOSITORY, SUITES, schema_of
+from fhir.resources.R4B import get_fhir_model_class
+
+from pipelines.errors import TerminalError
+from pipelines.validate.handbook import with_rule_tables
+from pipelines.validate.rules import load_reference_rules, load_suites
+
+CATALOGUE = REPOSITORY / "../shared/reference/zib2020_catalogue.json"
+
+TABLES_OF_THE_CONTRACT = {
+    "zib_patient",
+    "zib_problem",
+    "zib_procedure",
+    "zib_encounter",
+    "zib_laboratory_test_result",
+    "zib_blood_pressure",
+    "zib_body_weight",
+    "zib_body_height",
+    "zib_tobacco_use",
+    "zib_medication_use",
+    "prom_answer",
+    "prom_question",
+}
+
+
+def value_set(table: str, rule_id: str) -> list[str]:
+    for rule, expectation in zip(SUITES[table].rules, SUITES[table].expectations, strict=True):
+        if rule.rule_id == rule_id:
+            return list(expectation["kwargs"]["value_set"])
+    raise KeyError(rule_id)
+
+
+def test_every_table_of_the_contract_has_a_suite() -> None:
+    assert set(SUITES) == TABLES_OF_THE_CONTRACT
+
+
+@pytest.mark.parametrize("table", SUITES)
+def test_a_suite_is_a_great_expectations_suite(table: str) -> None:
+    content = yaml.safe_load((EXPECTATIONS / f"{table}.yaml").read_text(encoding="utf-8"))
+    suite = gx.ExpectationSuite(**content)
+    assert len(suite.expectations) == len(SUITES[table].rules)
+
+
+@pytest.mark.parametrize("table", SUITES)
+def test_a_suite_reads_only_columns_of_its_table(table: str) -> None:
+    assert set(SUITES[table].columns) <= set(schema_of(table).names)
+
+
+@pytest.mark.parametrize("table", SUITES)
+def test_every_date_of_a_table_is_judged_on_its_text_and_on_its_range(table: str) -> None:
+    dates = [name for name in schema_of(table).names if name.endswith(("_date", "_at"))]
+    regexes = {each["kwargs"]["column"] for each in SUITES[table].expectations if "regex" in each["kwargs"]}
+    ranges = {each["kwargs"]["column"] for each in SUITES[table].expectations if "min_value" in each["kwargs"]}
+    assert {f"{name}_text" if name.endswith("_date") else f"{name[:-3]}_text" for name in dates} <= regexes
+    assert set(dates) <= ranges
+
+
+def test_rule_ids_are_unique_and_every_rule_has_its_sentence() -> None:
+    rules = [rule for suite in SUITES.values() for rule in suite.rules]
+    rules += [reference.rule for reference in load_reference_rules(EXPECTATIONS)]
+    assert len({rule.rule_id for rule in rules}) == len(rules)
+    for rule in rules:
+        assert re.fullmatch(r"[A-Z]+(-[A-Z]+)+", rule.rule_id), rule.rule_id
+        assert rule.sentence_nl.endswith("."), rule.rule_id
+        assert rule.owner in ("data-quality", "clinical-methodology"), rule.rule_id
+        assert rule.source.startswith(("operationalisation", "FHIR R4 http", "zib release 2020")), rule.rule_id
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "element", "table", "rule_id"),
+    [
+        ("Patient", "gender", "zib_patient", "PATIENT-GENDER-UNKNOWN"),
+        ("Procedure", "status", "zib_procedure", "PROCEDURE-STATUS-UNKNOWN"),
+        ("Encounter", "status", "zib_encounter", "ENCOUNTER-STATUS-UNKNOWN"),
+        ("Observation", "status", "zib_body_weight", "BODY-WEIGHT-STATUS-UNKNOWN"),
+        ("MedicationStatement", "status", "zib_medication_use", "MEDICATION-USE-STATUS-UNKNOWN"),
+        ("QuestionnaireResponse", "status", "prom_answer", "PROM-ANSWER-STATUS-UNKNOWN"),
+        ("Condition", "clinicalStatus", "zib_problem", "PROBLEM-CLINICAL-STATUS-UNKNOWN"),
+        ("Condition", "verificationStatus", "zib_problem", "PROBLEM-VERIFICATION-STATUS-UNKNOWN"),
+    ],
+)
+def test_a_code_list_is_the_one_in_the_fhir_definition(
+    resource_type: str, element: str, table: str, rule_id: str
+) -> None:
+    field = get_fhir_model_class(resource_type).model_fields[element]
+    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    codes = extra.get("enum_values") or (field.title or "").split(" | ")
+    abbreviated = any(str(code).endswith("+") for code in codes)  # the definition ends in "and more"
+    listed = {str(code).removesuffix("+").strip() for code in codes} - {""}
+    own = set(value_set(table, rule_id))
+    assert listed <= own if abbreviated else listed == own
+
+
+@pytest.mark.skipif(not CATALOGUE.exists(), reason="the zib catalogue is not part of this repository")
+def test_code_systems_and_units_are_those_of_the_zib_catalogue() -> None:
+    catalogue = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+    elements = {
+        (profile["id"], element["element"]): element
+        for profile in catalogue["profiles"]
+        for element in profile["elements"]
+    }
+
+    def systems(profile: str, element: str) -> set[str]:
+        return set(elements[profile, element]["binding"]["code_systems"])
+
+    def units(profile: str) -> set[str]:
+        return set(elements[profile, "Observation.value[x]"]["ucum"])
+
+    assert set(value_set("zib_problem", "PROBLEM-CODE-NOT-STANDARD")) == systems("nl-core-Problem", "Condition.code")
+    assert set(value_set("zib_procedure", "PROCEDURE-CODE-NOT-STANDARD")) == systems(
+        "nl-core-Procedure-event", "Procedure.code"
+    )
+    assert set(value_set("zib_laboratory_test_result", "LABORATORY-CODE-NOT-STANDARD")) == systems(
+        "nl-core-LaboratoryTestResult", "Observation.code"
+    )
+    null_flavor = {"http://terminology.hl7.org/CodeSystem/v3-NullFlavor"}
+    assert set(value_set("zib_medication_use", "MEDICATION-USE-CODE-NOT-STANDARD")) == (
+        systems("nl-core-PharmaceuticalProduct", "Medication.code") - null_flavor
+    )
+    assert set(value_set("zib_body_weight", "BODY-WEIGHT-UNIT-UNKNOWN")) == units("nl-core-BodyWeight")
+    assert set(value_set("zib_body_height", "BODY-HEIGHT-UNIT-UNKNOWN")) == units("nl-core-BodyHeight")
+    (tobacco,) = [each for url, each in catalogue["value_sets"].items() if "40.2.7.2.2--" in url]
+    assert set(value_set("zib_tobacco_use", "TOBACCO-USE-CODE-NOT-STANDARD")) == {
+        code["code"] for code in tobacco["codes"]
+    }
+
+
+def test_the_handbook_lists_the_rules_as_they_are() -> None:
+    page = (REPOSITORY / "docs" / "validation.md").read_text(encoding="utf-8")
+    assert page == with_rule_tables(page, EXPECTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("name: [", "the file is not YAML"),
+        ("- a\n- b", "the file is not a mapping"),
+        ("name: zib_x\nmeta: {resource_type: Patient}", "the suite lacks 'expectations'"),
+        (
+            "name: zib_x\nmeta: {resource_type: Patient}\nexpectations: [{type: t, kwargs: {}, meta: {rule_id: A-B}}]",
+            "rule A-B lacks 'severity'",
+        ),
+        ("name: zib_y\nmeta: {resource_type: Patient}\nexpectations: []", "not the file's name"),
+    ],
+    ids=["not YAML", "not a mapping", "no expectations", "incomplete rule", "other name"],
+)
+def test_a_file_that_is_no_suite_is_refused_by_name(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / "zib_x.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(TerminalError) as raised:
+        load_suites(tmp_path)
+    assert raised.value.code == "EXPECTATIONS-INVALID"
+    assert complaint in raised.value.what
+    assert raised.value.where.endswith("zib_x.yaml")
+
+
+def test_an_incomplete_cross_table_rule_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cross_table.yaml").write_text("references: [{rule_id: A-B}]", encoding="utf-8")
+    with pytest.raises(TerminalError, match="EXPECTATIONS-INVALID: rule A-B lacks 'severity'"):
+        load_reference_rules(tmp_path)
+
+
+def test_importing_the_step_does_not_import_great_expectations_pandas_or_fhir() -> None:
+    code = (
+        "import sys; import pipelines.validate.suites, pipelines.validate.resources;"
+        "print([name for name in ('great_expectations', 'pandas', 'fhir.resources') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
