@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from pipelines.errors import TerminalError
 
 FHIR_SUFFIXES = (".ndjson", ".jsonl", ".json")
 _LONG_NUMBER = re.compile(r"\d{8,}")
+_BSN = re.compile(r"\d{9,}")
+_NUMBERED = re.compile(r"~\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,10 @@ class ExportFile:
     """One file of an export.
 
     Attributes:
-        name: path within the institution's folder, with digit runs that may be a BSN masked.
-        path: where its bytes are.
+        name: path within the institution's folder, with digit runs that may be a BSN masked, and ``~2``, ``~3``
+            after it when that makes two files look alike.
+        path: where its bytes are; the null device for a name that no file can be read by (a dangling link, a
+            loop of links, a pipe), which so becomes an empty file in the account.
     """
 
     name: str
@@ -29,7 +33,7 @@ class ExportFile:
     @property
     def is_fhir(self) -> bool:
         """Whether its name says it holds FHIR JSON, gzipped or not."""
-        return self.name.lower().partition("~")[0].removesuffix(".gz").endswith(FHIR_SUFFIXES)
+        return unnumbered(self.name).lower().removesuffix(".gz").endswith(FHIR_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +50,35 @@ def find_exports(root: Path) -> list[Export]:
     Files beside the institutions' folders belong to nobody and are left alone. Hidden files are too.
 
     Raises:
-        TerminalError: `EXPORT-MISSING`, `EXPORT-UNREADABLE` or `EXPORT-EMPTY`.
+        TerminalError: `EXPORT-MISSING`, `EXPORT-UNREADABLE`, `EXPORT-EMPTY` or `EXPORT-AMBIGUOUS`.
     """
-    if not root.exists():
-        raise TerminalError(
-            "EXPORT-MISSING", "there is no such folder", where=str(root), remedy="Name the folder with the exports."
-        )
     try:
         if root.is_file():
-            return [Export(root.resolve().parent.name, (ExportFile(masked(root.name), root),))]
+            return [Export(_institution(root.resolve().parent), (ExportFile(masked(root.name), root),))]
         folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        exports = [Export(masked(folder.name), _files(folder)) for folder in folders or [root.resolve()]]
+        exports = [Export(_institution(folder), _files(folder)) for folder in folders or [root.resolve()]]
     except PermissionError as error:
         raise unreadable(Path(str(error.filename))) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise TerminalError(
+            "EXPORT-MISSING",
+            "there is no such folder",
+            where=masked(str(root)),
+            remedy="Name the folder with the exports.",
+        ) from None
     if not any(export.files for export in exports):
         raise TerminalError(
             "EXPORT-EMPTY",
             "there is no file in it",
-            where=str(root),
+            where=masked(str(root)),
             remedy="Drop FHIR NDJSON or JSON files there, one sub-folder per institution.",
+        )
+    if len({export.institution for export in exports}) < len(exports):
+        raise TerminalError(
+            "EXPORT-AMBIGUOUS",
+            "two institutions have the same name once numbers that may be a BSN are masked",
+            where=masked(str(root)),
+            remedy="Rename their folders.",
         )
     return exports
 
@@ -80,8 +94,21 @@ def unreadable(path: Path) -> TerminalError:
 
 
 def masked(name: str) -> str:
-    """`name` with every run of eight or more digits replaced: it may be a BSN or a patient number."""
-    return _LONG_NUMBER.sub("#", name)
+    """`name` as it may be shown: every run of eight or more digits may be a BSN or patient number and is replaced.
+
+    Bytes that are no UTF-8 are shown as an escape.
+    """
+    return _LONG_NUMBER.sub("#", name.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def unnumbered(name: str) -> str:
+    """The name of an export file without the ``~2`` that tells it from one that looks alike."""
+    return _NUMBERED.sub("", name)
+
+
+def _institution(folder: Path) -> str:
+    """Its name. Eight digits stay: an institution may go by a code of that length (operationalisation)."""
+    return _BSN.sub("#", folder.name.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _files(folder: Path) -> tuple[ExportFile, ...]:
@@ -92,10 +119,11 @@ def _files(folder: Path) -> tuple[ExportFile, ...]:
     for parent, folders, names in os.walk(folder, onerror=stop):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
-    times: Counter[str] = Counter()
-    files = []
+    files: dict[str, ExportFile] = {}
     for path in found:
-        name = masked(path.relative_to(folder).as_posix())
-        times[name] += 1
-        files.append(ExportFile(name if times[name] == 1 else f"{name}~{times[name]}", path))
-    return tuple(files)
+        name = bare = masked(path.relative_to(folder).as_posix())
+        numbers = itertools.count(2)
+        while name in files:
+            name = f"{bare}~{next(numbers)}"
+        files[name] = ExportFile(name, path if path.is_file() else Path(os.devnull))
+    return tuple(files.values())

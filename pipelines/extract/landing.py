@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.errors import TransientError
-from pipelines.extract.exports import Export, ExportFile, unreadable
+from pipelines.extract.exports import Export, ExportFile, unnumbered, unreadable
 
 OnProgress = Callable[[int, int], None]
 _BLOCK = 1 << 20
@@ -129,7 +129,7 @@ class Landing:
 
 
 def _object_name(name: str, sha256: str) -> str:
-    bare = name.lower().partition("~")[0]
+    bare = unnumbered(name).lower()
     zipped = ".gz" if bare.endswith(".gz") else ""
     return sha256 + Path(bare.removesuffix(".gz")).suffix + zipped
 

@@ -49,16 +49,17 @@ def read_records(
 ) -> Iterator[Record | Flaw]:
     """Every resource and every flaw in a file, in order; of NDJSON, when `only` is given, just those lines.
 
-    A file is read line by line; only when its first line is no complete JSON value is it read as one
-    JSON document.
+    A file is read line by line; only when its first line is no complete JSON value, or is a Bundle or a list
+    with nothing after it, is it read as one JSON document.
     """
     with _opened(path) as file:
         first = _first_line(file, maximum_line_bytes)
+        alone = isinstance(first, bytes) and _first_line(file, maximum_line_bytes) is None
     if isinstance(first, Flaw):
         yield first
     elif first is None:
         yield Flaw(None, "FILE-EMPTY", "the file is empty", skipped=True)
-    elif _is_document(path, first):
+    elif _is_document(path, first, alone):
         yield from _document(path)
     else:
         yield from _lines(path, maximum_line_bytes, only)
@@ -78,8 +79,8 @@ def _first_line(file: BinaryIO, maximum: int) -> bytes | Flaw | None:
     return None
 
 
-def _is_document(path: Path, first: bytes) -> bool:
-    """Whether the file is one JSON document: a Bundle on its first line, or JSON spread over lines."""
+def _is_document(path: Path, first: bytes, alone: bool) -> bool:
+    """Whether the file is one JSON document: a Bundle or list on its only line, or JSON spread over lines."""
     try:
         value = json.loads(first)
     except RecursionError:
@@ -87,7 +88,7 @@ def _is_document(path: Path, first: bytes) -> bool:
     except ValueError:
         bare = path.name.lower().removesuffix(".gz").endswith(".json") and not first.endswith(b"}")
         return bare or first in (b"{", b"[")
-    return isinstance(value, dict) and value.get("resourceType") == "Bundle"
+    return alone and (isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"))
 
 
 def _lines(path: Path, maximum: int, only: frozenset[int] | None) -> Iterator[Record | Flaw]:
@@ -122,6 +123,8 @@ def _record(number: int, line: bytes) -> Record | Flaw:
         return Flaw(number, "LINE-NOT-UTF8", "the line is not valid UTF-8")
     except (ValueError, RecursionError):
         return Flaw(number, "LINE-NOT-JSON", "the line is not valid JSON")
+    if isinstance(value, dict) and value.get("resourceType") == "Bundle":
+        return Flaw(number, "BUNDLE-IN-NDJSON", "a Bundle among other lines is not read; give it a file of its own")
     return _resource(number, value)
 
 
@@ -160,8 +163,11 @@ def _document(path: Path) -> Iterator[Record | Flaw]:
 
 def _bundle(bundle: dict[str, Any]) -> Iterator[Record | Flaw]:
     entries = bundle.get("entry")
-    if not isinstance(entries, list) or not entries:
+    if not entries and not isinstance(entries, dict):
         yield Flaw(None, "BUNDLE-EMPTY", "the Bundle has no entry", skipped=True)
+        return
+    if not isinstance(entries, list):
+        yield Flaw(None, "VALUE-WRONG-TYPE", "Bundle.entry must be a list")
         return
     references = _references(entries)
     for number, entry in enumerate(entries, start=1):

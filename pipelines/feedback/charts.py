@@ -1,12 +1,13 @@
 """The charts of a report as Vega-Lite. Another institution is a dot without a name; colour is never alone.
 
-Every function gives a specification without theme: fonts, colours of axes and the Dutch notation of
+A chart is a design, made once, and its data. A design has no theme: fonts, colours of axes and the Dutch notation of
 numbers are set once for the page, in `templates/charts.js`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -34,8 +35,7 @@ def funnel_chart(points: Sequence[FunnelPoint], institution: str, minimum: int) 
         return None
     target = sum(p.numerator for p in points) / sum(p.denominator for p in points)
     limits = _limit_rows(target, [point.denominator for point in drawn])
-    scale = alt.Scale(domain=_funnel_domain(limits, [point.value for point in drawn]), nice=False)
-    x = alt.X("denominator:Q", title="aantal patiënten", axis=alt.Axis(format=",d", tickCount=6))
+    low, high = _funnel_domain(limits, [point.value for point in drawn])
     dots = [
         {
             "denominator": p.denominator,
@@ -44,13 +44,11 @@ def funnel_chart(points: Sequence[FunnelPoint], institution: str, minimum: int) 
         }
         for p in sorted(drawn, key=lambda p: (p.institution == institution, p.denominator))
     ]
-    y = alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format="~%"))
-    marks = (
-        _chart(dots)
-        .mark_point(filled=True, opacity=1)
-        .encode(x=x, y=y, **_series(OWN, OTHERS), tooltip=_tooltip(_PERCENT, "denominator"))
-    )
-    return _finish(*_limit_lines(limits, x, scale), _group_rule(target, _PERCENT), marks)
+    return {
+        **_funnel_design(),
+        "params": [{"name": "low", "value": low}, {"name": "high", "value": high}],
+        "datasets": {"institutions": dots, "limits": limits, "group": [{"group": target}]},
+    }
 
 
 def comparison_chart(rows: Sequence[Row], institution: str, minimum: int, decimals: int) -> Spec | None:
@@ -73,15 +71,8 @@ def comparison_chart(rows: Sequence[Row], institution: str, minimum: int, decima
         }
         for rank, row in enumerate(sorted(known, key=lambda row: float(row["value"])), start=1)
     ]
-    base = _chart(dots).encode(
-        x=alt.X("rank:O", title="instellingen, van laag naar hoog", axis=alt.Axis(labels=False, ticks=False))
-    )
-    number = f",.{decimals}f"
-    bars = base.mark_rule(strokeWidth=2).encode(y=_y("ci_low", number), y2="ci_high:Q", color=_colour(OWN, OTHERS))
-    marks = base.mark_point(filled=True, opacity=1).encode(
-        y=_y("value", number), **_series(OWN, OTHERS), tooltip=_tooltip(number, "denominator")
-    )
-    return _finish(_group_rule(float(known[0]["group_value"]), number), bars, marks)
+    data = {"institutions": dots, "group": [{"group": known[0]["group_value"]}]}
+    return {**_comparison_design(f",.{decimals}f"), "datasets": data}
 
 
 def trend_chart(rows: Sequence[Row], minimum: int, number: str) -> Spec | None:
@@ -94,23 +85,8 @@ def trend_chart(rows: Sequence[Row], minimum: int, number: str) -> Spec | None:
     months = [_month(row, minimum) for row in rows]
     if not any(month["value"] is not None for month in months):
         return None
-    x = alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6, labelOverlap=True))
-    base = _chart(months).encode(x=x)
-    group = base.transform_calculate(series=f"'{GROUP}'").transform_filter("isValid(datum.group)")
-    own = base.transform_calculate(series=f"'{OWN}'")
-    shown = own.transform_filter("isValid(datum.value)")
-    bars = shown.mark_rule(strokeWidth=2, opacity=0.25, color=OWN_COLOUR).encode(y=_y("ci_low", number), y2="ci_high:Q")
-    lines = group.mark_line(strokeWidth=1.5).encode(y=_y("group", number), **_line_series())
-    line = own.mark_line(strokeWidth=1.5).encode(y=_y("value", number), **_line_series())
-    dots = shown.mark_point(filled=True, size=70, opacity=1, shape="diamond", color=OWN_COLOUR).encode(
-        y=_y("value", number), tooltip=_tooltip(number, "denominator", "month")
-    )
-    few = (
-        _chart([month for month in months if month["few"]])
-        .mark_tick(thickness=2, size=8, color=LIMIT_COLOUR, orient="vertical")
-        .encode(x=x, y=alt.value(_HEIGHT), tooltip=[_month_tip(), alt.Tooltip("few:N", title="waarde")])
-    )
-    return _finish(bars, lines, line, dots, *([few] if any(month["few"] for month in months) else []))
+    few = [month for month in months if month["few"]]
+    return {**_trend_design(number, bool(few)), "datasets": {"months": months, "few": few}}
 
 
 def trajectory_chart(rows: Sequence[Row], minimum: int, decimals: int) -> Spec | None:
@@ -131,29 +107,108 @@ def trajectory_chart(rows: Sequence[Row], minimum: int, decimals: int) -> Spec |
     ]
     if not own:
         return None
-    number = f",.{decimals}f"
-    order = [row["moment"] for row in rows]
-    x = alt.X("moment:N", title=None, sort=order, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0))
-    both = _chart([*group, *own]).encode(x=x, y=_y("value", number))
+    moments = tuple(str(row["moment"]) for row in rows)
+    data = {"own": own, "group": group, "both": [*group, *own]}
+    return {**_trajectory_design(f",.{decimals}f", moments), "datasets": data}
+
+
+@cache
+def _funnel_design() -> Spec:
+    ends = [alt.ExprRef("low"), alt.ExprRef("high")]
+    scale = alt.Scale(domain=ends, nice=False)
+    x = alt.X("denominator:Q", title="aantal patiënten", axis=alt.Axis(format=",d", tickCount=6))
+    dashes = {"95": [5, 4], "998": [1, 0]}
+    lines = [
+        _over("limits")
+        .mark_line(color=LIMIT_COLOUR, strokeWidth=1.25, clip=True, strokeDash=dashes[width])
+        .encode(x=x, y=alt.Y(f"{side}_{width}:Q", title=None, scale=scale))
+        for width in dashes
+        for side in ("lower", "upper")
+    ]
+    marks = (
+        _over("institutions")
+        .mark_point(filled=True, opacity=1)
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format="~%")),
+            **_series(OWN, OTHERS),
+            tooltip=_tooltip(_PERCENT),
+        )
+    )
+    return _design(*lines, _group_rule(_PERCENT), marks)
+
+
+@cache
+def _comparison_design(number: str) -> Spec:
+    base = _over("institutions").encode(
+        x=alt.X("rank:O", title="instellingen, van laag naar hoog", axis=alt.Axis(labels=False, ticks=False))
+    )
+    bars = base.mark_rule(strokeWidth=2).encode(y=_y("ci_low", number), y2="ci_high:Q", color=_colour(OWN, OTHERS))
+    marks = base.mark_point(filled=True, opacity=1).encode(
+        y=_y("value", number), **_series(OWN, OTHERS), tooltip=_tooltip(number)
+    )
+    return _design(_group_rule(number), bars, marks)
+
+
+@cache
+def _trend_design(number: str, has_few: bool) -> Spec:
+    x = alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6, labelOverlap=True))
+    base = _over("months").encode(x=x)
+    group = base.transform_calculate(series=f"'{GROUP}'").transform_filter("isValid(datum.group)")
+    own = base.transform_calculate(series=f"'{OWN}'")
+    shown = own.transform_filter("isValid(datum.value)")
+    bars = shown.mark_rule(strokeWidth=2, opacity=0.25, color=OWN_COLOUR).encode(y=_y("ci_low", number), y2="ci_high:Q")
+    lines = [
+        group.mark_line(strokeWidth=1.5).encode(y=_y("group", number), **_line_series()),
+        own.mark_line(strokeWidth=1.5).encode(y=_y("value", number), **_line_series()),
+    ]
+    dots = shown.mark_point(filled=True, size=70, opacity=1, shape="diamond", color=OWN_COLOUR).encode(
+        y=_y("value", number), tooltip=[_month_tip(), *_tooltip(number)[1:]]
+    )
+    few = (
+        _over("few")
+        .mark_tick(thickness=2, size=8, color=LIMIT_COLOUR, orient="vertical")
+        .encode(x=x, y=alt.value(_HEIGHT), tooltip=[_month_tip(), alt.Tooltip("few:N", title="waarde")])
+    )
+    return _design(bars, *lines, dots, *([few] if has_few else []))
+
+
+@cache
+def _trajectory_design(number: str, moments: tuple[str, ...]) -> Spec:
+    x = alt.X(
+        "moment:N",
+        title=None,
+        sort=list(moments),
+        scale=alt.Scale(domain=list(moments)),
+        axis=alt.Axis(labelAngle=0),
+    )
     bars = (
-        _chart([row for row in own if row["ci_low"] is not None])
+        _over("own")
+        .transform_filter("isValid(datum.ci_low)")
         .mark_rule(strokeWidth=2, opacity=0.45, color=OWN_COLOUR)
         .encode(x=x, y=_y("ci_low", number), y2="ci_high:Q")
     )
     lines = [  # the dash is not an encoding, because the legend already shows the points
-        _chart(rows).mark_line(strokeWidth=1.5, color=colour, strokeDash=dash).encode(x=x, y=_y("value", number))
-        for rows, colour, dash in ((group, GROUP_COLOUR, [5, 4]), (own, OWN_COLOUR, [1, 0]))
+        _over(rows).mark_line(strokeWidth=1.5, color=colour, strokeDash=dash).encode(x=x, y=_y("value", number))
+        for rows, colour, dash in (("group", GROUP_COLOUR, [5, 4]), ("own", OWN_COLOUR, [1, 0]))
     ]
-    dots = both.mark_point(filled=True, size=80, opacity=1).encode(
-        color=_colour(OWN, GROUP),
-        shape=alt.Shape("series:N", title=None, scale=_scale({OWN: "diamond", GROUP: "circle"})),
-        tooltip=_tooltip(number, "denominator"),
+    dots = (
+        _over("both")
+        .mark_point(filled=True, size=80, opacity=1)
+        .encode(
+            x=x,
+            y=_y("value", number),
+            color=_colour(OWN, GROUP),
+            shape=alt.Shape("series:N", title=None, scale=_scale({OWN: "diamond", GROUP: "circle"})),
+            tooltip=_tooltip(number),
+        )
     )
-    return _finish(bars, *lines, dots)
+    return _design(bars, *lines, dots)
 
 
-def _chart(rows: Sequence[Row]) -> alt.Chart:
-    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+def _over(name: str) -> alt.Chart:
+    """A layer over the rows that a chart gives under that name."""
+    return alt.Chart(alt.NamedData(name))
 
 
 def _limit_rows(target: float, denominators: Sequence[int]) -> list[dict[str, float]]:
@@ -171,28 +226,16 @@ def _limit_rows(target: float, denominators: Sequence[int]) -> list[dict[str, fl
     ]
 
 
-def _funnel_domain(limits: Sequence[Row], values: Sequence[float]) -> list[float]:
+def _funnel_domain(limits: Sequence[Row], values: Sequence[float]) -> tuple[float, float]:
     """Room for every institution and most of the funnel; its wide mouth may run out of the picture."""
     middle = limits[len(limits) // 4]
     top = min(1.0, 1.12 * max(*values, middle["upper_998"]))
     bottom = min(*values, middle["lower_998"])
-    return [0.0 if bottom < top / 2 else bottom - (top - bottom) / 8, top]
+    return (0.0 if bottom < top / 2 else bottom - (top - bottom) / 8), top
 
 
-def _limit_lines(limits: Sequence[Row], x: alt.X, scale: alt.Scale) -> list[alt.Chart]:
-    base = _chart(list(limits)).encode(x=x)
-    dashes = {"95": [5, 4], "998": [1, 0]}
-    return [
-        base.mark_line(color=LIMIT_COLOUR, strokeWidth=1.25, clip=True, strokeDash=dashes[width]).encode(
-            y=alt.Y(f"{side}_{width}:Q", title=None, scale=scale)
-        )
-        for width in dashes
-        for side in ("lower", "upper")
-    ]
-
-
-def _group_rule(value: float, number: str) -> alt.Chart:
-    rule: alt.Chart = _chart([{"group": value}]).mark_rule(color=GROUP_COLOUR, strokeWidth=1.25)
+def _group_rule(number: str) -> alt.Chart:
+    rule: alt.Chart = _over("group").mark_rule(color=GROUP_COLOUR, strokeWidth=1.25)
     return rule.encode(y=alt.Y("group:Q", title=None), tooltip=alt.Tooltip("group:Q", title=GROUP, format=number))
 
 
@@ -245,15 +288,16 @@ def _month_tip() -> alt.Tooltip:
     return alt.Tooltip("month:T", title="maand", format="%B %Y")
 
 
-def _tooltip(number: str, count: str, month: str | None = None) -> list[alt.Tooltip]:
+def _tooltip(number: str) -> list[alt.Tooltip]:
     return [
-        *([_month_tip()] if month else [alt.Tooltip("series:N", title="wie")]),
+        alt.Tooltip("series:N", title="wie"),
         alt.Tooltip("value:Q", title="waarde", format=number),
-        alt.Tooltip(f"{count}:Q", title="patiënten", format=",d"),
+        alt.Tooltip("denominator:Q", title="patiënten", format=",d"),
     ]
 
 
-def _finish(*layers: alt.Chart) -> Spec:
+def _design(*layers: alt.Chart) -> Spec:
+    """The specification without data, made once per kind of chart: Altair takes 50 ms for one."""
     chart = alt.layer(*layers).properties(width="container", height=_HEIGHT)
     spec: Spec = chart.to_dict(validate=False)
     for theme in ("$schema", "config"):

@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.feedback.charts import Spec, comparison_chart, funnel_chart, trend_chart
 from pipelines.feedback.dutch import decimals_of, measured, number
 from pipelines.feedback.verdict import TOO_FEW, Verdict, judge_mean, judge_proportion
-from pipelines.indicators.definitions import Indicator
+from pipelines.indicators.definitions import Benchmark, Indicator
 from pipelines.indicators.funnel import FunnelPoint, funnel
 
 Row = dict[str, Any]
@@ -49,6 +49,7 @@ class IndicatorView:
     pending: str
     missing: str
     sentence: str
+    benchmarks: tuple[tuple[str, Benchmark], ...]
     figures: tuple[Figure, ...]
 
 
@@ -79,6 +80,9 @@ def view_indicator(indicator: Indicator, institution: str, rows: Sequence[Row]) 
         pending=number(own["pending"]) if own else "0",
         missing=number(own["missing"]) if own else "0",
         sentence=_sentence(indicator, own, totals) if enough else _too_few(indicator, own),
+        benchmarks=tuple(
+            (measured(published.value, indicator.kind, indicator.unit), published) for published in indicator.benchmarks
+        ),
         figures=(
             _against_others(indicator, institution, totals, points),
             _over_time(indicator, [row for row in rows if row["institution"] == institution]),

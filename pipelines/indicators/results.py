@@ -21,7 +21,8 @@ CREATE OR REPLACE TABLE indicator_result (
 
 _KIND_TABLE = "CREATE OR REPLACE TEMP TABLE indicator_kind (indicator VARCHAR, kind VARCHAR)"
 
-# An excluded row without a date has no month; it counts in the total only.
+# An excluded row without a date has no month; it counts in the total only. Sums are taken in a fixed order, so that
+# the same patients give the same number to the last bit, and a rerun no new delivery.
 _COUNTED = """
 WITH patient AS (
     SELECT outcome_patient.*, indicator_kind.kind,
@@ -33,7 +34,7 @@ WITH patient AS (
            CASE WHEN grouping(period) = 1 THEN 'total' ELSE period END AS period,
            count(*) FILTER (status = 'included') AS denominator,
            CASE kind WHEN 'proportion' THEN count(*) FILTER (numerator) END AS numerator,
-           avg(measured) AS value, stddev_samp(measured) AS standard_deviation,
+           avg(measured ORDER BY measured) AS value, stddev_samp(measured ORDER BY measured) AS standard_deviation,
            count(*) FILTER (status = 'pending') AS pending,
            count(*) FILTER (status = 'missing') AS missing,
            count(*) FILTER (status = 'excluded') AS excluded
@@ -46,7 +47,8 @@ WITH patient AS (
 SELECT *, sum(denominator) OVER everyone AS group_denominator,
        sum(value * denominator) OVER everyone / nullif(sum(denominator) OVER everyone, 0) AS group_value
 FROM summed
-WINDOW everyone AS (PARTITION BY outcome_set, indicator, summed.period)
+WINDOW everyone AS (PARTITION BY outcome_set, indicator, summed.period ORDER BY institution
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ORDER BY indicator, institution, summed.period
 """
 

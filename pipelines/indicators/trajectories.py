@@ -23,9 +23,10 @@ WITH scored AS (
         AND prom_score.instrument = wanted.instrument AND prom_score.score = wanted.score
 )
 SELECT own.*, everyone.group_mean
-FROM (SELECT institution, joint, instrument, score, moment, count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd
+FROM (SELECT institution, joint, instrument, score, moment, count(*) AS n, avg(value ORDER BY value) AS mean,
+             stddev_samp(value ORDER BY value) AS sd
       FROM scored GROUP BY ALL) AS own
-JOIN (SELECT joint, instrument, score, moment, avg(value) AS group_mean
+JOIN (SELECT joint, instrument, score, moment, avg(value ORDER BY value) AS group_mean
       FROM scored GROUP BY ALL) AS everyone USING (joint, instrument, score, moment)
 ORDER BY ALL
 """

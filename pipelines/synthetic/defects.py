@@ -74,7 +74,7 @@ def _unknown_unit(resource: Resource, turn: int) -> None:
 
 
 def _unmapped_code(resource: Resource, turn: int) -> None:
-    """A local code: an observation that no mapping can recognise."""
+    """A local code: a laboratory result that no standard code names."""
     resource["meta"] = {"profile": [f"{PROFILES}nl-core-LaboratoryTestResult"]}
     resource["category"][0]["coding"][0] |= {"code": "laboratory", "display": "Laboratory"}
     local = {
@@ -83,6 +83,8 @@ def _unmapped_code(resource: Resource, turn: int) -> None:
         "display": "lokale bepaling",
     }
     resource["code"] = {"coding": [local]}
+    unit = "mmol/L"
+    resource["valueQuantity"] = {"value": 4.2, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
 
 
 def _missing_reference(resource: Resource, turn: int) -> None:

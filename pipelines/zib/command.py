@@ -58,7 +58,9 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
                 )
             )
         result = _report(reports)
-        (folders[0] / "report.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        (folders[0] / "report.json").write_text(
+            json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         _join(folders, [table.name for table in catalogue.tables])
         for path in folders[0].iterdir():
             path.replace(out / path.name)

@@ -1,39 +1,42 @@
 """Resources that occur more than once in one export.
 
 - The same content twice: the first stays, the others are skipped as `DUPLICATE-IDENTICAL`.
-- Versions of one resource that `meta.lastUpdated` puts in order: the newest stays, the others are skipped as
-  `SUPERSEDED`.
+- Versions of one resource that all carry `meta.lastUpdated`, one of which is the newest: it stays, the others
+  are skipped as `SUPERSEDED`.
 - Anything else, and always when two patients share one id: all are quarantined as `DUPLICATE-CONFLICT`,
   for nobody can tell which one is true.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from pipelines.sqlonfhir.reading import parquet_relation
 from pipelines.sqlonfhir.values import Schema, quote
 
 INDEX = "_index"
 _SQL = """
-WITH index AS (SELECT * FROM read_parquet({paths})),
-repeated AS (SELECT resource_type, id_hash FROM index GROUP BY ALL HAVING count(*) > 1),
+WITH index AS (SELECT * FROM {index}),
+repeated AS (
+    SELECT resource_type, id_hash, max(updated) AS newest FROM index GROUP BY ALL HAVING count(*) > 1
+),
 groups AS (
-    SELECT resource_type, id_hash,
+    SELECT resource_type, id_hash, newest,
            count(DISTINCT content_hash) AS contents,
            count(DISTINCT identity_hash) = 1
-               AND count(DISTINCT updated) = count(DISTINCT content_hash)
-               AND count(updated) = count(*) AS ordered,
-           max(updated) AS newest
+               AND count(DISTINCT content_hash) FILTER (updated = newest) = 1
+               AND count(updated) = count(*) AS ordered
     FROM index JOIN repeated USING (resource_type, id_hash) GROUP BY ALL
 ),
 judged AS (
     SELECT source_file, source_line, resource_type,
            row_number() OVER (
-               PARTITION BY resource_type, id_hash, content_hash ORDER BY source_file, source_line) AS copy,
+               PARTITION BY resource_type, id_hash, content_hash, contents > 1 AND updated = newest
+               ORDER BY source_file, source_line) AS copy,
            contents, ordered, updated = newest AS is_newest
     FROM index JOIN groups USING (resource_type, id_hash)
 )
@@ -59,9 +62,8 @@ def index_sql(resource_type: str, schema: Schema, relation: str) -> str:
     )
 
 
-def find_duplicates(connection: duckdb.DuckDBPyConnection, index: Iterable[Path]) -> pa.Table:
+def find_duplicates(connection: duckdb.DuckDBPyConnection, index: Sequence[Path]) -> pa.Table:
     """The lines to drop: `source_file`, `source_line`, `resource_type` and `code`."""
-    paths = "[" + ", ".join(quote(str(path)) for path in index) + "]"
-    if paths == "[]":
+    if not index:
         return pa.table({"source_file": pa.array([], pa.string()), "source_line": pa.array([], pa.int64())})
-    return connection.sql(_SQL.replace("{paths}", paths)).to_arrow_table()
+    return connection.sql(_SQL.format(index=parquet_relation(index))).to_arrow_table()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.sqlonfhir.values import quote
+from pipelines.sqlonfhir.reading import parquet_relation
 
 
 class Parts:
@@ -62,12 +63,11 @@ class Parts:
         """Write the table's rows, without the lines in `dropped`, to `target`; its row count."""
         paths = self.paths(table)
         if len(paths) == 1 and not dropped.num_rows:
-            paths[0].rename(target)
+            shutil.move(paths[0], target)
             return int(pq.read_metadata(target).num_rows)
         connection.register("dropped_lines", dropped)
-        sources = "[" + ", ".join(quote(str(path)) for path in paths) + "]"
         kept = connection.sql(
-            f"SELECT * FROM read_parquet({sources}) ANTI JOIN dropped_lines USING (source_file, source_line)"
+            f"SELECT * FROM {parquet_relation(paths)} ANTI JOIN dropped_lines USING (source_file, source_line)"
         )
         schema = pq.read_schema(paths[0])
         with pq.ParquetWriter(target, schema) as writer:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
 from pipelines.sqlonfhir.values import Schema
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _JSON_SAYS = {"BOOLEAN": "true or false", "BIGINT": "a whole number", "DOUBLE": "a number", "VARCHAR": "text"}
 
 
@@ -41,11 +43,20 @@ def _item_misfit(item: Any, element: Element, below: Schema, place: str) -> str 
             fits = isinstance(item, bool) or item in ("true", "false")
         case "BIGINT":
             fits = isinstance(item, int) and not isinstance(item, bool) and abs(item) < 2**63
-            fits = fits or (isinstance(item, str) and item.lstrip("-").isascii() and item.lstrip("-").isdigit())
+            fits = fits or (isinstance(item, str) and _WHOLE_NUMBER.fullmatch(item) is not None)
         case "DOUBLE":
             fits = (isinstance(item, (int, float)) and not isinstance(item, bool)) or (
                 isinstance(item, str) and _NUMBER.fullmatch(item) is not None
             )
+            fits = fits and _is_finite(item)
         case _:
             fits = not isinstance(item, (dict, list))
     return None if fits else f"{place} must be {_JSON_SAYS[sql_type]}"
+
+
+def _is_finite(number: int | float | str) -> bool:
+    """Whether a DOUBLE can hold it; 1e999 is valid JSON, but no number that DuckDB can keep."""
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:
+        return False

@@ -56,9 +56,7 @@ def test_sqlite_keeps_foreign_keys_and_readers_beside_a_writer(tmp_path: Path) -
     engine.dispose()
 
 
-@pytest.mark.parametrize(
-    "url", ["", "no url at all", "nosuchdb://host/x", "postgresql+nosuchdriver://host/x"]
-)
+@pytest.mark.parametrize("url", ["", "no url at all", "nosuchdb://host/x", "postgresql+nosuchdriver://host/x"])
 def test_an_unusable_url_is_terminal_and_is_not_repeated(url: str) -> None:
     with pytest.raises(TerminalError, match="DATABASE-URL") as caught:
         open_database(url)

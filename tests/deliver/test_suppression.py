@@ -89,9 +89,7 @@ def test_no_hidden_count_follows_from_the_published_ones(cells: Numbers, is_mean
 
 @settings(max_examples=60, deadline=None)
 @given(counted(), st.randoms(use_true_random=False))
-def test_what_is_hidden_does_not_depend_on_the_order_of_the_rows(
-    cells: Numbers, random: np.random.Generator
-) -> None:
+def test_what_is_hidden_does_not_depend_on_the_order_of_the_rows(cells: Numbers, random: np.random.Generator) -> None:
     table = proportions(cells)
     shuffled = list(table.items())
     random.shuffle(shuffled)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,12 @@ _LEVELS = {  # pre, 3m, 12m, standard deviation
 }
 
 
+@cache
 def instruments() -> list[Instrument]:
     return load_instruments(MAPPINGS / "proms")
 
 
+@cache
 def outcome_set() -> OutcomeSet:
     return load_outcome_set(MAPPINGS / "outcome_sets" / "knie-heupartrose", MAPPINGS / "codes", instruments())
 
@@ -48,7 +51,7 @@ def outcome_set() -> OutcomeSet:
 def quality() -> DataQuality:
     return DataQuality(
         lines=48210, accepted=47655, quarantined=411, skipped=144,
-        top_reasons=[("CODE-UNMAPPED", 203), ("DATE-IMPOSSIBLE", 121), ("LINE-NOT-JSON", 57), ("UNIT-UNKNOWN", 30)],
+        top_reasons=[("CODE-UNMAPPED", 203), ("DATE-IMPOSSIBLE", 121), ("LINE-NOT-JSON", 57)],
     )  # fmt: skip
 
 
