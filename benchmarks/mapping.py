@@ -1,6 +1,6 @@
 """Speed and memory of `uitkomst view` and `uitkomst map` against hand-written DuckDB SQL, in the same run.
 
-Whole processes take turns: baseline, view, map, baseline, ... Ratios are of the medians.
+Whole processes take turns, baseline and ours. Ratios are of the medians.
 Usage: python benchmarks/mapping.py [--rounds 5] [--memory]   (--memory adds 1.5 million resources)
 """
 
@@ -29,7 +29,10 @@ def measure(command: list[str]) -> tuple[float, float]:
         command[0],
         command,
         os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        ],
     )
     _, status, usage = os.wait4(pid, 0)
     if status:
@@ -37,11 +40,19 @@ def measure(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
-def commands(source: Path, out: Path) -> dict[str, list[str]]:
+def commands(source: Path, out: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Per command: the baseline and ours."""
+    python, hand = sys.executable, str(ROOT / "benchmarks/handwritten.py")
+    uitkomst = str(BIN / "uitkomst")
     return {
-        "hand-written SQL": [sys.executable, str(ROOT / "benchmarks/handwritten.py"), str(source), str(out / "hand.parquet")],
-        "uitkomst view": [str(BIN / "uitkomst"), "view", str(VIEW), str(source), "--out", str(out / "view.parquet")],
-        "uitkomst map": [str(BIN / "uitkomst"), "map", str(source), "--out", str(out / "mapped")],
+        "view": (
+            [python, hand, "view", str(source), str(out / "hand.parquet")],
+            [uitkomst, "view", str(VIEW), str(source), "--out", str(out / "view.parquet")],
+        ),
+        "map": (
+            [python, hand, "map", str(source), str(out / "hand")],
+            [uitkomst, "map", str(source), "--out", str(out / "mapped")],
+        ),
     }
 
 
@@ -52,28 +63,31 @@ def main() -> None:
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="uitkomst-bench-"))
     try:
-        source = work / "Observation.ndjson"
-        write_observations(source, 300_000)
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands(source, work)}
-        for number in range(options.rounds + 1):
-            for name, command in commands(source, work).items():
-                figure = measure(command)
-                if number:  # the first round warms the disk cache
-                    figures[name].append(figure)
-        report("300,000 Observations", figures)
+        compare(work, 300_000, options.rounds)
         if options.memory:
-            write_observations(source, 1_500_000)
-            report("1,500,000 Observations", {name: [measure(command)] for name, command in commands(source, work).items()})
+            compare(work, 1_500_000, 1)
     finally:
         shutil.rmtree(work)
 
 
-def report(title: str, figures: dict[str, list[tuple[float, float]]]) -> None:
-    baseline = statistics.median(seconds for seconds, _ in figures["hand-written SQL"])
-    print(f"{title:<24}{'seconds':>9}{'ratio':>8}{'peak MB':>9}")
-    for name, runs in figures.items():
-        seconds = statistics.median(s for s, _ in runs)
-        print(f"{name:<24}{seconds:>9.2f}{seconds / baseline:>7.2f}x{max(mb for _, mb in runs):>9.0f}")
+def compare(work: Path, count: int, rounds: int) -> None:
+    """Print a row per command: median seconds of baseline and ours, their ratio, and our peak memory."""
+    source = work / "Observation.ndjson"
+    write_observations(source, count)
+    print(f"{count:,} Observations   hand-written SQL   uitkomst   ratio   peak memory")
+    for name, pair in commands(source, work).items():
+        figures: tuple[list[float], list[float]] = ([], [])
+        peak = 0.0
+        for number in range(rounds + 1):
+            for side, command in enumerate(pair):
+                seconds, megabytes = measure(command)
+                if number:  # the first round warms the disk cache
+                    figures[side].append(seconds)
+                    peak = max(peak, megabytes * side)
+        baseline, ours = (statistics.median(side) for side in figures)
+        print(
+            f"uitkomst {name:<17}{baseline:>14.2f} s{ours:>9.2f} s{ours / baseline:>7.2f}x{peak:>10.0f} MB", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ The last line of the task log is `CODE: what is wrong (where). What to do.` The 
 |---|---|---|
 | `find_exports` | drop folder missing or unreadable | mend the path or the permissions, clear the task |
 | `land` | disk full, file being written | free space, clear the task |
-| `map_zibs`, `validate` | a mapping or expectation file was changed and is invalid | mend the file named in the error, clear the task |
+| `map_zibs`, `validate` | an invalid mapping or expectation file | mend the file named, clear the task |
+| `report`, `deliver` | disk full, a delivery changed by hand | see the code; nothing half is left |
+| `tidy` | a run by hand works in the same `home` | it retries by itself |
 | `load`, `evaluate` | lake or database busy or unreachable | it retries by itself; then check the database |
 
 One institution that fails does not stop the others, but no result or delivery is made until all are in: nothing
@@ -95,9 +97,15 @@ def outcome_pipeline() -> None:
 
         return deliver_all(_params())
 
+    @task
+    def tidy() -> None:
+        from pipelines.airflow_steps import tidy as tidy_home
+
+        tidy_home(_params())
+
     batches = land.expand(institution=find_exports())
     loaded = load.expand(batch=validate.expand(batch=map_zibs.expand(batch=batches)))
-    evaluate(loaded) >> [report(), deliver()]  # type: ignore[arg-type]
+    evaluate(loaded) >> [report(), deliver()] >> tidy()
 
 
 def _params() -> dict[str, Any]:

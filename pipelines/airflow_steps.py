@@ -78,6 +78,12 @@ def deliver_all(params: Params) -> list[str]:
         return [str(path) for path in _chain(params).deliver(_as_of(params), now=datetime.now(UTC))]
 
 
+def tidy(params: Params) -> None:
+    """Remove what is past its retention."""
+    with _failing():
+        _chain(params).tidy(datetime.now(UTC))
+
+
 def _chain(params: Params) -> Chain:
     return Chain.at(Path(params["home"]))
 

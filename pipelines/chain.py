@@ -1,11 +1,11 @@
 """The chain: the same steps for the command line and for the Airflow DAG, each handing over through `home`.
 
-    home/landing      exports, verbatim; the only place with direct identifiers
-    home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
-    home/lake         Delta tables
-    home/uitkomst.db  results, quarantine and the ledger of deliveries
-    home/reports      one HTML page per institution
-    home/deliveries   registry files
+home/landing      exports, verbatim; the only place with direct identifiers
+home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
+home/lake         Delta tables
+home/uitkomst.db  results, quarantine and the ledger of deliveries
+home/reports      one HTML page per institution
+home/deliveries   registry files
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
@@ -280,9 +281,7 @@ class Chain:
                 continue
             with transaction(self._engine) as connection:
                 results = read_results(connection, self._outcome_set.id)
-                delivery = deliver(
-                    results, registry, as_of=as_of, versions=self.versions, out=self.home / "deliveries"
-                )
+                delivery = deliver(results, registry, as_of=as_of, versions=self.versions, out=self.home / "deliveries")
                 record_delivery(
                     connection,
                     registry=delivery.registry,
@@ -310,9 +309,27 @@ class Chain:
             self.evaluate(as_of)
             reports = self.report(as_of)
             deliveries = self.deliver(as_of, now=now)
-            self._landing.purge(now=now, retention_days=self._options.retention_days)
+            self._tidy(now)
             on_progress(len(found) + 1, len(found) + 1)
             return RunResult(batches, self.signals(), reports, deliveries, self.home)
+
+    def tidy(self, now: datetime) -> None:
+        """Remove landed exports that are past their retention, and what killed runs left behind.
+
+        Raises:
+            TransientError: `HOME-BUSY` when a run works in the same home.
+        """
+        with self._alone():
+            self._tidy(now)
+
+    def _tidy(self, now: datetime) -> None:
+        self._landing.purge(now=now, retention_days=self._options.retention_days)
+        for pattern in ("spill-*", "*.aside", "reports/.*.aside", "deliveries/*/*/.aside-*"):
+            for leftover in self.home.glob(pattern):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
 
     def signals(self) -> list[Signal]:
         """Which indicators of which institutions stand out from the group."""
@@ -346,11 +363,10 @@ class Chain:
         connection = duckdb.connect()
         self._lake.attach(connection, ["zib_patient"])
         try:
-            return connection.execute(
-                "SELECT DISTINCT institution, patient_key FROM zib_patient WHERE institution = ?", [institution]
-            ).to_arrow_table()
+            known = connection.sql("SELECT DISTINCT institution, patient_key FROM zib_patient").to_arrow_table()
         except duckdb.CatalogException:
             return pa.table({"institution": pa.array([], pa.string()), "patient_key": pa.array([], pa.string())})
+        return known.filter(pc.equal(known["institution"], institution))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -359,7 +375,10 @@ class Chain:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TransientError(
-                    "HOME-BUSY", "another run works there", where=str(self.home), remedy="Wait for it, or use another --home."
+                    "HOME-BUSY",
+                    "another run works there",
+                    where=str(self.home),
+                    remedy="Wait for it, or use another --home.",
                 ) from None
             yield
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.chain import RunResult
 
-_TOP = 3
+_REASONS = 6
 
 
 def print_summary(result: RunResult) -> None:
@@ -20,40 +22,53 @@ def print_summary(result: RunResult) -> None:
     for batch in result.batches:
         reasons.update(batch.reasons)
     if reasons:
-        top = ", ".join(f"{rule} ({count})" for rule, count in reasons.most_common(5))
-        console.print(f"Most frequent reasons: {top}\n", soft_wrap=True)
+        console.print(_table("Why it is in quarantine", ["rule", "rows"], reasons.most_common(_REASONS)))
     console.print(_signals(result))
-    console.print("Where it lies:", style="bold")
+    console.print("Where it lies", style="italic")
     for what, path in (
         ("reports", result.home / "reports" / "index.html"),
         *(("delivery", path) for path in result.deliveries),
+        ("quarantine", result.home / "batches" / "*" / "*" / "quarantine.ndjson"),
         ("database", result.home / "uitkomst.db"),
         ("lake", result.home / "lake"),
-        ("quarantine", result.home / "batches"),
     ):
         console.print(f"  {what:<11} {path}", soft_wrap=True, highlight=False)
 
 
 def _batches(result: RunResult) -> Table:
-    table = Table(title="What came in", title_justify="left")
-    table.add_column("institution")
-    for name in ("lines", "accepted", "quarantined", "skipped"):
-        table.add_column(name, justify="right")
-    table.add_column("top reasons for quarantine")
-    for batch in result.batches:
-        reasons = ", ".join(f"{rule} {count}" for rule, count in list(batch.reasons.items())[:_TOP])
-        table.add_row(
-            batch.institution,
-            *(f"{count:,}" for count in (batch.lines, batch.accepted, batch.quarantined, batch.skipped)),
-            "unchanged, loaded before" if batch.reused else reasons,
-        )
-    return table
+    rows = [
+        (b.institution, b.lines, b.accepted, b.quarantined, b.skipped, "loaded before" if b.reused else "new")
+        for b in result.batches
+    ]
+    sums = [
+        sum(getattr(batch, name) for batch in result.batches)
+        for name in ("lines", "accepted", "quarantined", "skipped")
+    ]
+    return _table(
+        "What came in",
+        ["institution", "lines", "accepted", "quarantined", "skipped", "batch"],
+        [*rows, ("all", *sums, "")],
+    )
 
 
 def _signals(result: RunResult) -> Table:
-    table = Table(title="What stands out (outside the 99.8% limits of the group)", title_justify="left")
-    for name in ("institution", "indicator", "value", "group", ""):
-        table.add_column(name)
-    for signal in result.signals:
-        table.add_row(signal.institution, signal.indicator, f"{signal.value:.1%}", f"{signal.group:.1%}", signal.tone)
+    rows = [
+        (s.institution, s.indicator, _figure(s.value, s.kind), _figure(s.group, s.kind), s.tone) for s in result.signals
+    ]
+    title = "What stands out (outside the 99.8% limits of the group)"
+    return _table(title, ["institution", "indicator", "value", "group", "than the group"], rows)
+
+
+def _figure(value: float, kind: str) -> str:
+    return f"{value:.1%}" if kind == "proportion" else f"{value:.2f}"
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    content = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    for number, name in enumerate(columns):
+        numeric = bool(content) and content[0][number][:1].isdigit()
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for cells in content:
+        table.add_row(*cells)
     return table

@@ -62,9 +62,7 @@ def _protect_indicator(rows: pd.DataFrame, registry: Registry) -> pd.DataFrame:
 
 def _own_cells(rows: pd.DataFrame) -> dict[Cell, Counts]:
     return {
-        (str(row["institution"]), str(row["period"])): _counts(
-            row["kind"], row["denominator"], row["numerator"]
-        )
+        (str(row["institution"]), str(row["period"])): _counts(row["kind"], row["denominator"], row["numerator"])
         for row in rows.to_dict("records")
     }
 
@@ -97,10 +95,7 @@ def _whole(number: Any) -> int:
 def _check_sums(cells: dict[Cell, Counts], indicator: str, registry: Registry) -> None:
     """Months must add up to the total of an institution, and institutions to the group."""
     frame = pd.DataFrame(
-        [
-            (row or "", column == TOTAL, row is GROUP, column, *counts)
-            for (row, column), counts in cells.items()
-        ]
+        [(row or "", column == TOTAL, row is GROUP, column, *counts) for (row, column), counts in cells.items()]
     )
     parts = list(frame.columns[4:])
     by_row = frame.groupby([0, 1])[parts].sum().reset_index()

@@ -111,9 +111,14 @@ class Landing:
             shutil.rmtree(path, ignore_errors=True)
 
     def purge(self, *, now: datetime, retention_days: int) -> int:
-        """Remove the batches landed more than `retention_days` ago, and what no other batch needs; how many."""
+        """Remove the batches landed more than `retention_days` ago, and what no other batch needs; how many.
+
+        What a killed run left behind goes too. Nobody may be landing or mapping meanwhile.
+        """
         purged = 0
         for folder in sorted(p for p in self._root.glob("*") if p.is_dir()):
+            for leftover in folder.glob("work-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             kept: set[str] = set()
             for manifest in sorted((folder / "batches").glob("*.json")):
                 batch = self.batch(folder.name, manifest.stem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import duckdb
@@ -31,22 +32,33 @@ class Pseudonyms:
         """The pseudonym of a direct identifier written as ``kind:value``."""
         return self._digest(typed_identifier)
 
+    def of_resources(self, typed_ids: Iterable[bytes]) -> list[bytes]:
+        """As `of_resource` for many, as 16 bytes each: the padded key is hashed once instead of for each."""
+        inner, outer = (hashlib.sha256(block) for block in self._padded_key())
+        inner.update(f"{self.institution}|".encode())
+        start, finish, digests = inner.copy, outer.copy, []
+        for typed_id in typed_ids:
+            first, second = start(), finish()
+            first.update(typed_id)
+            second.update(first.digest())
+            digests.append(second.digest()[: _DIGITS // 2])
+        return digests
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Define the macros `pseudonym_of_resource` and `pseudonym_of_identifier` on `connection`."""
-        block = (hashlib.sha256(self.key).digest() if len(self.key) > _BLOCK else self.key).ljust(_BLOCK, b"\0")
-        inner, outer = (_blob(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
-        prefix = self.institution.replace("'", "''")
+        """Define the macro `pseudonym_of_identifier` on `connection`, the same function as `of_identifier`."""
+        inner, outer = (_blob(block) for block in self._padded_key())
         connection.execute(
-            "CREATE OR REPLACE TEMP MACRO pseudonym_of_identifier(text) AS"
+            "CREATE OR REPLACE MACRO pseudonym_of_identifier(text) AS"
             f" left(sha256({outer} || unhex(sha256({inner} || encode(text)))), {_DIGITS})"
-        )
-        connection.execute(
-            "CREATE OR REPLACE TEMP MACRO pseudonym_of_resource(text) AS"
-            f" left(sha256({outer} || unhex(sha256({inner} || encode('{prefix}|' || text)))), {_DIGITS})"
         )
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self.key, text.encode(), "sha256").hex()[:_DIGITS]
+
+    def _padded_key(self) -> tuple[bytes, bytes]:
+        """The key xor ipad, and xor opad (RFC 2104, section 2)."""
+        block = (hashlib.sha256(self.key).digest() if len(self.key) > _BLOCK else self.key).ljust(_BLOCK, b"\0")
+        return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
 
 
 def _blob(data: bytes) -> str:

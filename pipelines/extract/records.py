@@ -44,9 +44,7 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def read_records(
-    path: Path, *, maximum_line_bytes: int, only: frozenset[int] | None = None
-) -> Iterator[Record | Flaw]:
+def read_records(path: Path, *, maximum_line_bytes: int, only: frozenset[int] | None = None) -> Iterator[Record | Flaw]:
     """Every resource and every flaw in a file, in order; of NDJSON, when `only` is given, just those lines.
 
     A file is read line by line; only when its first line is no complete JSON value, or is a Bundle or a list
@@ -97,12 +95,13 @@ def _lines(path: Path, maximum: int, only: frozenset[int] | None) -> Iterator[Re
         try:
             while line := file.readline(maximum + 1):
                 number += 1
-                if only is not None and number not in only:
-                    continue
-                complete = line.endswith(b"\n")
-                if len(line) > maximum and not complete:
+                too_long = len(line) > maximum and not line.endswith(b"\n")
+                if too_long:
                     while (rest := file.readline(maximum)) and not rest.endswith(b"\n"):
                         pass
+                if only is not None and number not in only:
+                    continue
+                if too_long:
                     yield Flaw(number, "LINE-TOO-LONG", f"the line is longer than {maximum} bytes")
                 elif bare := (line.removeprefix(_BOM) if number == 1 else line).strip():
                     yield _record(number, bare)

@@ -19,6 +19,7 @@ OWN_COLOUR, OTHER_COLOUR, GROUP_COLOUR, LIMIT_COLOUR = "#0b5394", "#7b8794", "#3
 _HEIGHT = 230
 _GRID_STEPS = 80
 _PERCENT = ".1%"
+_PERIOD_FORMATS = {1: "%b %Y", 3: "%qe kw. %Y", 6: "%b %Y", 12: "%Y"}  # by months in the period
 
 Spec = dict[str, Any]
 Row = Mapping[str, Any]
@@ -75,18 +76,18 @@ def comparison_chart(rows: Sequence[Row], institution: str, minimum: int, decima
     return {**_comparison_design(f",.{decimals}f"), "datasets": data}
 
 
-def trend_chart(rows: Sequence[Row], minimum: int, number: str) -> Spec | None:
-    """Value and 95% interval per month beside the group; a month with too few patients is a grey tick.
+def trend_chart(rows: Sequence[Row], months: int, minimum: int, number: str) -> Spec | None:
+    """Value and 95% interval per period beside the group; a period with too few patients is a grey tick.
 
     Args:
-        rows: `period`, `denominator`, `value`, `ci_low`, `ci_high`, `group_denominator`, `group_value`.
+        rows, months: periods and their length as `finest_periods` gives them.
         number: d3 format of the value.
     """
-    months = [_month(row, minimum) for row in rows]
-    if not any(month["value"] is not None for month in months):
+    periods = [_period(row, minimum) for row in rows]
+    if not any(period["value"] is not None for period in periods):
         return None
-    few = [month for month in months if month["few"]]
-    return {**_trend_design(number, bool(few)), "datasets": {"months": months, "few": few}}
+    few = [period for period in periods if period["few"]]
+    return {**_trend_design(number, months, bool(few)), "datasets": {"periods": periods, "few": few}}
 
 
 def trajectory_chart(rows: Sequence[Row], minimum: int, decimals: int) -> Spec | None:
@@ -151,9 +152,11 @@ def _comparison_design(number: str) -> Spec:
 
 
 @cache
-def _trend_design(number: str, has_few: bool) -> Spec:
-    x = alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6, labelOverlap=True))
-    base = _over("months").encode(x=x)
+def _trend_design(number: str, months: int, has_few: bool) -> Spec:
+    ticks: Any = 6 if months == 1 else {"interval": "month", "step": months}
+    axis = alt.Axis(format=_PERIOD_FORMATS[months], tickCount=ticks, labelOverlap=True)
+    x = alt.X("start:T", title=None, axis=axis, scale=alt.Scale(padding=14))
+    base = _over("periods").encode(x=x)
     group = base.transform_calculate(series=f"'{GROUP}'").transform_filter("isValid(datum.group)")
     own = base.transform_calculate(series=f"'{OWN}'")
     shown = own.transform_filter("isValid(datum.value)")
@@ -163,12 +166,12 @@ def _trend_design(number: str, has_few: bool) -> Spec:
         own.mark_line(strokeWidth=1.5).encode(y=_y("value", number), **_line_series()),
     ]
     dots = shown.mark_point(filled=True, size=70, opacity=1, shape="diamond", color=OWN_COLOUR).encode(
-        y=_y("value", number), tooltip=[_month_tip(), *_tooltip(number)[1:]]
+        y=_y("value", number), tooltip=[_period_tip(), *_tooltip(number)[1:]]
     )
     few = (
         _over("few")
-        .mark_tick(thickness=2, size=8, color=LIMIT_COLOUR, orient="vertical")
-        .encode(x=x, y=alt.value(_HEIGHT), tooltip=[_month_tip(), alt.Tooltip("few:N", title="waarde")])
+        .mark_tick(thickness=4, size=12, color=LIMIT_COLOUR, orient="vertical")
+        .encode(x=x, y=alt.value(_HEIGHT), tooltip=[_period_tip(), alt.Tooltip("few:N", title="waarde")])
     )
     return _design(bars, *lines, dots, *([few] if has_few else []))
 
@@ -239,11 +242,12 @@ def _group_rule(number: str) -> alt.Chart:
     return rule.encode(y=alt.Y("group:Q", title=None), tooltip=alt.Tooltip("group:Q", title=GROUP, format=number))
 
 
-def _month(row: Row, minimum: int) -> dict[str, Any]:
+def _period(row: Row, minimum: int) -> dict[str, Any]:
     enough = row["denominator"] >= minimum
     has_group = row["group_denominator"] >= minimum
     return {
-        "month": f"{row['period']}-01T00:00:00",  # local time: a bare date is read as UTC and shifts a month
+        "start": f"{row['period']}-01T00:00:00",  # local time: a bare date is read as UTC and shifts a month
+        "label": row["label"],
         "value": row["value"] if enough else None,
         "ci_low": row["ci_low"] if enough else None,
         "ci_high": row["ci_high"] if enough else None,
@@ -284,8 +288,8 @@ def _line_series() -> dict[str, Any]:
     }
 
 
-def _month_tip() -> alt.Tooltip:
-    return alt.Tooltip("month:T", title="maand", format="%B %Y")
+def _period_tip() -> alt.Tooltip:
+    return alt.Tooltip("label:N", title="periode")
 
 
 def _tooltip(number: str) -> list[alt.Tooltip]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipelines.feedback.charts import Spec, comparison_chart, funnel_chart, trend_chart
 from pipelines.feedback.dutch import decimals_of, measured, number
+from pipelines.feedback.periods import PERIOD_NAMES, finest_periods
 from pipelines.feedback.verdict import TOO_FEW, Verdict, judge_mean, judge_proportion
 from pipelines.indicators.definitions import Benchmark, Indicator
 from pipelines.indicators.funnel import FunnelPoint, funnel
@@ -85,7 +86,7 @@ def view_indicator(indicator: Indicator, institution: str, rows: Sequence[Row]) 
         ),
         figures=(
             _against_others(indicator, institution, totals, points),
-            _over_time(indicator, [row for row in rows if row["institution"] == institution]),
+            _over_time(indicator, institution, rows),
         ),
     )
 
@@ -138,19 +139,20 @@ def _against_others(
     )
 
 
-def _over_time(indicator: Indicator, own: Sequence[Row]) -> Figure:
+def _over_time(indicator: Indicator, institution: str, rows: Sequence[Row]) -> Figure:
     minimum = indicator.minimum_for_display
-    months = sorted((row for row in own if row["period"] != "total"), key=lambda row: str(row["period"]))
+    monthly = [row for row in rows if row["period"] != "total"]
+    own = [row for row in monthly if row["institution"] == institution and row["denominator"]]
+    months, periods = finest_periods(indicator.kind, own, monthly, minimum)
     style = ".1%" if indicator.kind == "proportion" else f",.{decimals_of(indicator.unit)}f"
-    spec = trend_chart(months, minimum, style)
-    hidden = sum(row["denominator"] < minimum for row in months)
-    shown = len(months) - hidden
+    spec = trend_chart(periods, months, minimum, style)
+    hidden = sum(period["denominator"] < minimum for period in periods)
     return Figure(
         id=f"{indicator.id}-trend",
-        caption="Per maand van de ingreep, met 95%-interval",
+        caption=f"Per {PERIOD_NAMES[months]} van de ingreep, met 95%-interval",
         remark="" if indicator.kind == "proportion" else indicator.unit,
-        description=f"{indicator.title_nl}, {shown} maanden van uw instelling naast de groep.",
-        note=_trend_note(hidden, minimum) if spec else f"Geen maand heeft {minimum} of meer patiënten.",
+        description=f"{indicator.title_nl}, verloop van uw instelling naast de groep.",
+        note=_trend_note(hidden, minimum) if spec else f"Geen periode heeft {minimum} of meer patiënten.",
         spec=spec,
     )
 
@@ -158,8 +160,8 @@ def _over_time(indicator: Indicator, own: Sequence[Row]) -> Figure:
 def _trend_note(hidden: int, minimum: int) -> str:
     if not hidden:
         return ""
-    months = "1 maand" if hidden == 1 else f"{hidden} maanden"
-    return f"Grijze streepjes onderaan: {months} met minder dan {minimum} patiënten, niet getoond."
+    periods = "1 periode" if hidden == 1 else f"{hidden} perioden"
+    return f"Grijze streepjes onderaan: {periods} met minder dan {minimum} patiënten, niet getoond."
 
 
 def _shown(indicator: Indicator, row: Mapping[str, Any] | None, field: str) -> str:

@@ -39,9 +39,7 @@ def finest_periods(
     return months, periods
 
 
-def _in_periods(
-    kind: str, own: Sequence[Row], everyone: Sequence[Row], months: int
-) -> list[dict[str, Any]]:
+def _in_periods(kind: str, own: Sequence[Row], everyone: Sequence[Row], months: int) -> list[dict[str, Any]]:
     groups = {row["period"]: row for row in everyone}
     by_start: dict[str, list[Row]] = {}
     for start, rows in groupby(sorted(own, key=_period), key=lambda row: _start(row["period"], months)):

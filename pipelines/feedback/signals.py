@@ -17,6 +17,7 @@ class Signal:
 
     institution: str
     indicator: str
+    kind: str
     value: float
     group: float
     tone: Tone
@@ -32,5 +33,6 @@ def find_signals(results: pd.DataFrame, outcome_set: OutcomeSet) -> list[Signal]
         for own in totals:
             verdict = judge(indicator, own, totals, points)
             if verdict.strong and own["denominator"] >= indicator.minimum_for_display:
-                signals.append(Signal(own["institution"], indicator.id, own["value"], own["group_value"], verdict.tone))
+                figures = own["value"], own["group_value"]
+                signals.append(Signal(own["institution"], indicator.id, indicator.kind, *figures, verdict.tone))
     return sorted(signals, key=lambda signal: (signal.tone != "worse", signal.indicator, signal.institution))

@@ -36,9 +36,9 @@ def trajectories(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet)
     """Mean score per institution and moment, right after `evaluate` on the same connection.
 
     Returns:
-        columns `institution`, `joint` (the cohort), `instrument`, `score`, `moment`, `n`, `mean`, `ci_low` and `ci_high`
-        (95% t interval, null for one patient), and `group_mean` over the patients of all institutions. Scores keep the
-        direction they are stored in.
+        columns `institution`, `joint` (the cohort), `instrument`, `score`, `moment`, `n`, `mean`, `ci_low` and
+        `ci_high` (95% t interval, null for one patient), and `group_mean` over the patients of all institutions.
+        Scores keep the direction they are stored in.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE moment_name (moment VARCHAR, from_day INTEGER, to_day INTEGER)")
     insert_rows(

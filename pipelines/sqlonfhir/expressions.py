@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Callable, Mapping
 
 from pipelines.sqlonfhir import fhirpath
-from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element, FhirTypes
+from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element, FhirTypes
 from pipelines.sqlonfhir.values import NUMBERS, Choice, Value, compact, exists, quote, single
 
 KeySql = Callable[[str], str]
 """From SQL that yields ``Type/id`` to SQL that yields the key a view shows."""
+
+_COMPARING = frozenset({"=", "!="})
 
 _NOT_YET = {"lowBoundary", "highBoundary"}
 _REFERENCE = r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
@@ -26,10 +28,11 @@ class Expressions:
     Args:
         types: the FHIR release.
         constants: the view's constants by name.
-        key: how ``getResourceKey()`` and ``getReferenceKey()`` turn ``Type/id`` into a key.
+        key: how ``getResourceKey()`` and ``getReferenceKey()`` turn ``Type/id`` into a key; None to leave that to
+            the caller, who gets values of type `KEY`.
     """
 
-    def __init__(self, types: FhirTypes, constants: Mapping[str, Value], key: KeySql) -> None:
+    def __init__(self, types: FhirTypes, constants: Mapping[str, Value], key: KeySql | None) -> None:
         self._types = types
         self._constants = constants
         self._key = key
@@ -161,7 +164,7 @@ class Expressions:
                 if not origin.resource:
                     raise ExpressionError("getResourceKey() applies to the resource itself")
                 id_ = self._read(origin, Element("id", "id", False))
-                return Value(self._key(f"({quote(origin.type + '/')} || {id_.sql})"), "string")
+                return self._keyed(f"({quote(origin.type + '/')} || {id_.sql})")
         raise ExpressionError(f"the function {name}() is not supported")
 
     def _of_type(self, origin: Value | Choice, type_: str) -> Value:
@@ -199,10 +202,13 @@ class Expressions:
         reference = self._member(origin, "reference")
         assert isinstance(reference, Value)
         if not reference.many:
-            return Value(self._key(_typed_key(reference.sql, type_)), "string")
+            return self._keyed(_typed_key(reference.sql, type_))
         x = self._variable()
-        keys = f"list_transform({reference.sql}, lambda {x}: {self._key(_typed_key(x, type_))})"
-        return Value(keys, "string", many=True)
+        each = self._keyed(_typed_key(x, type_))
+        return Value(f"list_transform({reference.sql}, lambda {x}: {each.sql})", each.type, many=True)
+
+    def _keyed(self, typed_id: str) -> Value:
+        return Value(typed_id, KEY) if self._key is None else Value(self._key(typed_id), "string")
 
     def _text_argument(self, function: str, node: fhirpath.Node, row_index: str) -> str:
         if isinstance(node, fhirpath.Literal) and isinstance(node.value, str):
@@ -232,16 +238,26 @@ def _literal(value: str | float | bool) -> str:
 def _typed_key(reference: str, type_: str | None) -> str:
     """SQL for the ``Type/id`` in a reference string; null for another type, or a form without one."""
     key = f"nullif(regexp_extract({reference}, {quote(_REFERENCE)}, 1), '')"
-    return key if type_ is None else f"CASE WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
+    if type_ is None:
+        return key
+    # Nearly all references are relative: those need no regular expression.
+    relative = (
+        f"starts_with({reference}, {quote(type_ + '/')}) AND strpos(substr({reference}, {len(type_) + 2}), '/') = 0"
+    )
+    return f"CASE WHEN {relative} THEN {reference} WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
 
 
 def _join(origin: Value, texts: list[str]) -> Value:
+    if origin.type == KEY:
+        raise ExpressionError("join() of keys is not supported")
     separator = quote(texts[0]) if texts else "''"
     items = compact(origin) if origin.many else f"[{origin.sql}]"
     return Value(f"CASE WHEN {exists(origin)} THEN array_to_string({items}, {separator}) END", "string")
 
 
 def _binary(operator: str, left: Value, right: Value) -> Value:
+    if KEY in (left.type, right.type) and operator not in _COMPARING:
+        raise ExpressionError(f"keys with {operator} are not supported")
     match operator:
         case "and" | "or":
             return Value(f"({criterion(left)} {operator.upper()} {criterion(right)})", "boolean")

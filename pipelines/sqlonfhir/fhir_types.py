@@ -16,7 +16,11 @@ from typing import Any
 
 _FILE = Path(__file__).with_name("fhir_r4.json")
 
+KEY = "key"
+"""Not a FHIR type: ``Type/id`` of a resource, which has to become a key before anyone sees it."""
+
 SQL_TYPES: Mapping[str, str] = {
+    KEY: "VARCHAR",
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
     "positiveInt": "BIGINT",
@@ -30,7 +34,7 @@ SQL_TYPES: Mapping[str, str] = {
         "VARCHAR",
     ),
 }
-"""The DuckDB type of each FHIR primitive type. Dates stay text: FHIR dates may be partial."""
+"""The DuckDB type of each FHIR primitive type, and of keys. Dates stay text: FHIR dates may be partial."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import duckdb
 from pipelines.sqlonfhir.values import Schema, quote
 
 
-def open_duckdb(work: Path, memory: str = "256MB") -> duckdb.DuckDBPyConnection:
+def open_duckdb(work: Path, memory: str = "400MB") -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that spills to `work`, never downloads an extension and reads local files only."""
     connection = duckdb.connect(
         config={
@@ -21,7 +21,7 @@ def open_duckdb(work: Path, memory: str = "256MB") -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": "false",
         }
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET TimeZone = 'UTC'; SET streaming_buffer_size = '64MB'")
     return connection
 
 
@@ -45,9 +45,3 @@ def relation_of(path: Path, schema: Schema, maximum_line_bytes: int) -> str:
         f" FROM read_json({literal_path(path)}, format = 'newline_delimited', columns = {{{declared}}},"
         f" hive_partitioning = false, maximum_object_size = {maximum_line_bytes}))"
     )
-
-
-def empty_relation(schema: Schema) -> str:
-    """A relation with the same columns and no row."""
-    columns = ", ".join(f'NULL::{type_} AS "_r_{name}"' for name, type_ in schema.columns().items())
-    return f"(SELECT NULL::VARCHAR AS _type, {columns} WHERE FALSE)"

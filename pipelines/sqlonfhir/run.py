@@ -78,7 +78,7 @@ def run_view(view: CompiledView, resources: Path, out: Path | None, maximum_line
 
 
 def _write(view: CompiledView, resources: Path, rows: Path, folder: Path, maximum_line_bytes: int) -> Counter[str]:
-    with open_duckdb(folder) as connection:
+    with open_duckdb(folder, memory="500MB") as connection:
         Pseudonyms(secrets.token_bytes(32), "").register(connection)
         try:
             _copy(connection, view, resources, rows, maximum_line_bytes)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
-from pipelines.sqlonfhir.fhir_types import SQL_TYPES, FhirTypes
+from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -23,6 +23,7 @@ _ANSI = {
     "TIMESTAMP": "CASE WHEN length({0}) >= 10 THEN TRY_CAST(left({0}, 19) AS TIMESTAMP) END",
 }
 """`ansi/type` tags that a column may carry. Times are read as the local wall clock that was written."""
+_RELATION = "{{relation}}"
 _PARTIAL_DATE = r"^\d{4}(-\d{2})?$"
 EARLIEST, LATEST = "1900-01-01", "2100-01-01"
 """Dates outside this range are typing errors (operationalisation); the data checks are stricter."""
@@ -34,10 +35,12 @@ class ViewError(TerminalError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One output column: its name and its SQL over the relation it belongs to."""
+    """One output column: name, SQL over the relation it belongs to, DuckDB type, and whether it is a resource key."""
 
     name: str
     sql: str
+    type: str
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +49,41 @@ class CompiledView:
 
     Attributes:
         resource: FHIR type of the resources it reads.
-        columns: output column names, in order.
+        outputs: output columns, in order.
         schema: what it reads of each resource.
+        is_flat: whether it gives at most one row per resource.
     """
 
     resource: str
-    columns: tuple[str, ...]
+    outputs: tuple[Column, ...]
     schema: Schema
-    _query: str
+    is_flat: bool
+    _condition: str
+    _source: str
     _date_flaw: str
 
-    def sql(self, relation: str, carry: Sequence[str] = ()) -> str:
-        """The query over `relation`; the columns in `carry` pass through, before the view's own."""
-        carried = "".join(f'"{name}", ' for name in carry)
-        return self._query.replace("{{relation}}", relation).replace("{{carry}}", carried)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the output columns."""
+        return tuple(column.name for column in self.outputs)
 
-    def sql_with_date_flaw(self, relation: str, carry: Sequence[str] = ()) -> str:
-        """As `sql`, after a column `_date_flaw`: the name of a dated column that holds no possible date, or null."""
-        return self.sql(relation, carry).replace("SELECT ", f"SELECT {self._date_flaw} AS _date_flaw, ", 1)
+    def sql(self, relation: str) -> str:
+        """The query over `relation`."""
+        outputs = ", ".join(f'{column.sql} AS "{column.name}"' for column in self.outputs)
+        return f"SELECT {outputs} FROM {self._source.replace(_RELATION, relation)}"
+
+    def sql_with_row(self, relation: str) -> str:
+        """As `sql`, after `_row` of the relation and `_date_flaw`.
+
+        `_date_flaw` is the name of a dated column that holds no possible date, or null.
+        """
+        return self.sql(relation).replace("SELECT ", f"SELECT _row, {self._date_flaw} AS _date_flaw, ", 1)
+
+    def sql_of_struct(self) -> str:
+        """SQL of the one row that a flat view gives for a resource, `_date_flaw` first; null when it gives none."""
+        fields = ", ".join(f'"{column.name}" := {column.sql}' for column in self.outputs)
+        row = f"struct_pack(_date_flaw := {self._date_flaw}, {fields})"
+        return f"CASE WHEN {self._condition} THEN {row} END"
 
 
 @dataclass(slots=True)
@@ -75,13 +95,14 @@ class _Scope:
     in_reach: list[str] = field(default_factory=list)
 
 
-def compile_view(view: Mapping[str, Any], types: FhirTypes, *, key: KeySql, secret: KeySql) -> CompiledView:
+def compile_view(view: Mapping[str, Any], types: FhirTypes, *, key: KeySql | None, secret: KeySql) -> CompiledView:
     """Compile a ViewDefinition.
 
     Args:
         view: the ViewDefinition as parsed JSON.
         types: the FHIR release it is about.
-        key: SQL from ``Type/id`` to the key that getResourceKey() and getReferenceKey() give.
+        key: SQL from ``Type/id`` to the key that getResourceKey() and getReferenceKey() give; None to have
+            ``Type/id`` itself in columns with `is_key`, which the caller must turn into keys.
         secret: SQL from a direct identifier to its pseudonym, for columns with the tag `pseudonym`.
 
     Raises:
@@ -91,7 +112,7 @@ def compile_view(view: Mapping[str, Any], types: FhirTypes, *, key: KeySql, secr
 
 
 class _Compiler:
-    def __init__(self, view: Mapping[str, Any], types: FhirTypes, key: KeySql, secret: KeySql) -> None:
+    def __init__(self, view: Mapping[str, Any], types: FhirTypes, key: KeySql | None, secret: KeySql) -> None:
         self._view = view
         self._types = types
         self._key = key
@@ -108,16 +129,17 @@ class _Compiler:
         self._expressions = Expressions(self._types, dict(self._constants()), self._key)
         schema = Schema()
         root = Value("TRUE", resource, schema=schema, resource=True)
-        relation = self._filtered(root)
+        condition = self._condition(root)
+        relation = _RELATION if condition == "TRUE" else f"(SELECT * FROM {_RELATION} WHERE {condition})"
+        unfolded = relation
         selects = _list_of_objects(self._view.get("select"), "select")
         if not selects:
             raise _invalid("it needs at least one select", "select")
         relation, columns = self._selects(selects, "select", relation, _Scope(root))
         if not columns:
             raise _invalid("it has no column", "select")
-        outputs = ", ".join(f'{column.sql} AS "{column.name}"' for column in columns)
-        query = f"SELECT {{{{carry}}}}{outputs} FROM {relation}"
-        return CompiledView(resource, tuple(column.name for column in columns), schema, query, self._date_flaw(columns))
+        date_flaw = self._date_flaw(columns)
+        return CompiledView(resource, tuple(columns), schema, relation == unfolded, condition, relation, date_flaw)
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}
@@ -142,7 +164,7 @@ class _Compiler:
             sql = quote(value) if isinstance(value, str) else str(value).upper()
             yield constant["name"], Value(sql, type_)
 
-    def _filtered(self, root: Value) -> str:
+    def _condition(self, root: Value) -> str:
         conditions = []
         for i, where in enumerate(_list_of_objects(self._view.get("where", []), "where")):
             place = f"where[{i}].path"
@@ -150,8 +172,7 @@ class _Compiler:
                 conditions.append(criterion(self._expression(where.get("path"), place, _Scope(root))))
             except ExpressionError as error:
                 raise _invalid(str(error), place) from None
-        relation = "{{relation}}"
-        return f"(SELECT * FROM {relation} WHERE {' AND '.join(conditions)})" if conditions else relation
+        return " AND ".join(f"({condition})" for condition in conditions) or "TRUE"
 
     def _expression(self, path: Any, place: str, scope: _Scope) -> Value:
         if not isinstance(path, str):
@@ -231,6 +252,7 @@ class _Compiler:
         """Concatenate the branches; columns already found `beside` them are computed before the union."""
         parts: list[str] = []
         expected: list[str] = []
+        known: dict[str, Column] = {}
         for i, branch in enumerate(branches):
             before = list(scope.in_reach)
             part, columns = self._select(branch, f"{place}[{i}]", relation, scope)
@@ -240,12 +262,14 @@ class _Compiler:
             if i and names != expected:
                 raise _invalid("its columns differ from those of the first branch", f"{place}[{i}]")
             expected = names
+            known |= {column.name: column for column in [*beside, *columns]}
             # Output columns of an inner union are in the relation already: leave them out of the star.
             drop = [*extra, *(column.name for column in columns if column.sql == f'"{column.name}"')]
             star = "*" if not drop else "* EXCLUDE (" + ", ".join(f'"{name}"' for name in drop) + ")"
             outputs = "".join(f', {column.sql} AS "{column.name}"' for column in [*beside, *columns])
             parts.append(f"SELECT {star}{outputs} FROM {part}")
-        merged = [Column(name, f'"{name}"') for name in [*(c.name for c in beside), *expected]]
+        names = [*(column.name for column in beside), *expected]
+        merged = [replace(known[name], sql=f'"{name}"') for name in names]
         return "(" + " UNION ALL ".join(parts) + ")", merged
 
     def _column(self, column: Mapping[str, Any], place: str, scope: _Scope) -> Column:
@@ -255,28 +279,30 @@ class _Compiler:
         value = self._expression(column.get("path"), f"{place}.path", scope)
         if value.resource or value.type not in SQL_TYPES:
             raise _invalid(f"a column holds a primitive, not {value.type}", f"{place}.path")
-        sql = single(value)
+        sql, is_key = single(value), value.type == KEY
+        if is_key and (column.get("collection") is True or column.get("tag")):
+            raise _invalid("a column of several or tagged keys is not supported", place, "VIEW-UNSUPPORTED")
         if column.get("collection") is True:
             sql = f"coalesce({compact(value)}, [])" if value.many else f"list_filter([{sql}], lambda x: x IS NOT NULL)"
-        return Column(name, self._tagged(sql, column, place))
+        type_ = SQL_TYPES[value.type] + ("[]" if column.get("collection") is True else "")
+        return self._tagged(Column(name, sql, type_, is_key), column, place)
 
-    def _tagged(self, sql: str, column: Mapping[str, Any], place: str) -> str:
+    def _tagged(self, output: Column, column: Mapping[str, Any], place: str) -> Column:
         for i, tag in enumerate(_list_of_objects(column.get("tag", []), f"{place}.tag")):
             match tag.get("name"), tag.get("value"):
                 case "ansi/type", str(type_):
                     if type_ not in _ANSI:
-                        raise _invalid(
-                            f"ansi/type '{type_}' is not supported; use one of {', '.join(_ANSI)}",
-                            f"{place}.tag[{i}]",
-                            "VIEW-UNSUPPORTED",
-                        )
-                    raw, sql = sql, _ANSI[type_].format(sql)
-                    self._dates.append((column["name"], raw, sql))
+                        known = ", ".join(_ANSI)
+                        what = f"ansi/type '{type_}' is not supported; use one of {known}"
+                        raise _invalid(what, f"{place}.tag[{i}]", "VIEW-UNSUPPORTED")
+                    raw, output = output.sql, replace(output, sql=_ANSI[type_].format(output.sql), type=type_)
+                    self._dates.append((output.name, raw, output.sql))
                 case "canonical", "url" | "version" as part:
-                    sql = f"nullif(split_part({sql}, '|', {1 if part == 'url' else 2}), '')"
+                    number = 1 if part == "url" else 2
+                    output = replace(output, sql=f"nullif(split_part({output.sql}, '|', {number}), '')")
                 case "pseudonym", str(kind):
-                    sql = self._secret(f"({quote(kind + ':')} || {sql})")
-        return sql
+                    output = replace(output, sql=self._secret(f"({quote(kind + ':')} || {output.sql})"))
+        return output
 
 
 def _invalid(what: str, place: str, code: str = "VIEW-INVALID") -> ViewError:

@@ -131,9 +131,7 @@ def _make_room(out: Path) -> None:
         )
 
 
-def _produce(
-    rng: Random, hospital: Hospital, codes: CodeBook, bsns: Iterator[str], as_of: date
-) -> _Production:
+def _produce(rng: Random, hospital: Hospital, codes: CodeBook, bsns: Iterator[str], as_of: date) -> _Production:
     """All resources of one hospital, patient by patient, and what happened to these patients."""
     entries = [_entry(resource, 0) for resource in questionnaires(hospital.dialect)]
     histories = []

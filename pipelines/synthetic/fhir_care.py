@@ -104,9 +104,7 @@ def _operation_code(chart: Chart, operation: Operation) -> Code:
     return chart.codes.first(_OPERATIONS[operation.kind, operation.joint])
 
 
-def _stay(
-    rng: Random, chart: Chart, operation: Operation, number: int, death: date | None, as_of: date
-) -> Resource:
+def _stay(rng: Random, chart: Chart, operation: Operation, number: int, death: date | None, as_of: date) -> Resource:
     """Admission on the day of surgery for one to five days, or until death; it may last beyond the export."""
     leaves = operation.on + timedelta(days=rng.randrange(1, 6))
     died = death is not None and death <= leaves

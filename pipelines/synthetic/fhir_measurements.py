@@ -39,9 +39,7 @@ def measurements(rng: Random, chart: Chart, course: Course, as_of: date) -> Iter
     yield _tobacco(rng, chart, visit)
     haemoglobin = round(rng.gauss(8.6 if chart.person.gender == "female" else 9.2, 0.7), 1)
     yield _laboratory(chart, "hb-1", visit, _HAEMOGLOBIN, haemoglobin)
-    yield _laboratory(
-        chart, "creatinine-1", visit, _CREATININE, round(min(220.0, max(45.0, rng.gauss(78, 18))))
-    )
+    yield _laboratory(chart, "creatinine-1", visit, _CREATININE, round(min(220.0, max(45.0, rng.gauss(78, 18)))))
     day_after = first.on + timedelta(days=1)
     if course.primaries and day_after <= min(as_of, course.death or as_of):
         fallen = round(haemoglobin - abs(rng.gauss(1.4, 0.4)), 1)
@@ -92,9 +90,7 @@ def _tobacco(rng: Random, chart: Chart, on: date) -> Resource:
     resource = chart.start("Observation", "tobacco-use", "nl-core-TobaccoUse")
     resource |= {
         "status": "final",
-        "code": chart.codes.clinical(
-            "bevinding betreffende tabakgebruik en blootstelling aan tabaksrook"
-        ).concept(),
+        "code": chart.codes.clinical("bevinding betreffende tabakgebruik en blootstelling aan tabaksrook").concept(),
         "subject": chart.subject(),
         "valueCodeableConcept": chart.codes.clinical(chart.person.smoking).concept(),
     }

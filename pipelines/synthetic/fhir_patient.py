@@ -22,9 +22,7 @@ def patient(chart: Chart, death: date | None) -> Resource:
         "name": [_name(person)],
         "gender": person.gender,
         "_gender": {
-            "extension": [
-                {"url": EXTENSIONS + "ext-CodeSpecification", "valueCodeableConcept": gender.concept()}
-            ]
+            "extension": [{"url": EXTENSIONS + "ext-CodeSpecification", "valueCodeableConcept": gender.concept()}]
         },
         "birthDate": person.birth.isoformat(),
         "address": [_address(person)],

@@ -64,9 +64,7 @@ def _question(instrument: Instrument, item: Item, dialect: Dialect) -> dict[str,
     if system is not None:
         levels = range(item.lowest, item.highest + 1)
         question["type"] = "choice"
-        question["answerOption"] = [
-            {"valueCoding": {"system": system, "code": str(level)}} for level in levels
-        ]
+        question["answerOption"] = [{"valueCoding": {"system": system, "code": str(level)}} for level in levels]
     return question
 
 

@@ -134,9 +134,7 @@ def _outlying(role: int, effects: Effects) -> tuple[Effects, tuple[str, ...], st
     if role == 1:
         weak = replace(effects, hip_function_gain=OUTLIER_HIP_FUNCTION_GAIN)
         return weak, ("hip-hoos-ps-change-3m", "hip-hoos-ps-change-12m"), "low"
-    responses = tuple(
-        f"{joint}-prom-response-{moment}" for joint in ("hip", "knee") for moment in ("3m", "12m")
-    )
+    responses = tuple(f"{joint}-prom-response-{moment}" for joint in ("hip", "knee") for moment in ("3m", "12m"))
     return replace(effects, participation=OUTLIER_PARTICIPATION), responses, "low"
 
 

@@ -47,11 +47,7 @@ def arrange(entries: list[Entry], packaging: Packaging) -> list[ExportFile]:
     files: dict[str, ExportFile] = {}
     singles = 0
     for entry in entries:
-        single = (
-            packaging is Packaging.NDJSON_AND_SINGLES
-            and entry.resource_type == "Patient"
-            and singles < SINGLES
-        )
+        single = packaging is Packaging.NDJSON_AND_SINGLES and entry.resource_type == "Patient" and singles < SINGLES
         singles += single
         name, form = (f"patient-{singles}.json", Form.SINGLE) if single else _place(entry, packaging)
         files.setdefault(name, ExportFile(name, form)).entries.append(entry)

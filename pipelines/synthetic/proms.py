@@ -80,8 +80,7 @@ class _Accepted:
         """Within a window still open at `as_of`: a moment is delivered once its window has closed, for the
         closest response is not known before."""
         return any(
-            window.holds((response.on - index.on).days)
-            and index.on + timedelta(days=window.last) > self.as_of
+            window.holds((response.on - index.on).days) and index.on + timedelta(days=window.last) > self.as_of
             for index in self.course.primaries
             for window in POST.values()
         )

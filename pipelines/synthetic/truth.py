@@ -162,9 +162,7 @@ def _improvement(
     return None if before is None or after is None else sign * (after - before)
 
 
-def _scored(
-    index: Operation, responses: tuple[Response, ...], instrument: str, window: Window
-) -> float | None:
+def _scored(index: Operation, responses: tuple[Response, ...], instrument: str, window: Window) -> float | None:
     """Score of the response closest to the window's target; before surgery that is the latest."""
     scored = []
     for response in responses:

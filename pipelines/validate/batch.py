@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -46,6 +46,9 @@ def validate_batch(
 ) -> BatchValidation:
     """Validate the ZIB tables of one batch.
 
+    Resources are checked against the FHIR models first: all of a small batch, a sample of a large one. What a table
+    rule rejects is checked too, so that the quarantine names every reason.
+
     Args:
         export: the landed files, to read resources back from.
         tables: the mapped rows by table name.
@@ -69,6 +72,10 @@ def validate_batch(
     failures, report = check_resources(index, fetch, batch_id=batch_id)
     sound = {name: _without(table, failures) for name, table in tables.items()}
     validation = validate_tables(sound, expectations=expectations, as_of=last_day, known_patients=known_patients)
+    seen = {(failure.source_file, failure.source_line) for failure in failures}
+    rejected = {(row.source_file, row.source_line) for row in validation.quarantined}
+    explained, _ = check_resources(_at(index, rejected), fetch, batch_id=batch_id)
+    failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
     invalid = [_quarantined(export.institution, failure, index) for failure in failures]
     return BatchValidation(validation.accepted, [*invalid, *validation.quarantined], validation.checks, report)
 
@@ -91,6 +98,12 @@ def _index(tables: Mapping[str, pa.Table], resource_types: Mapping[str, str]) ->
             )
         )
     return pa.concat_tables(parts)
+
+
+def _at(index: pa.Table, places: Set[tuple[str, int | None]]) -> pa.Table:
+    """The rows of the index at these places."""
+    files, lines = index["source_file"].to_pylist(), index["source_line"].to_pylist()
+    return index.filter(pa.array([place in places for place in zip(files, lines, strict=True)], pa.bool_()))
 
 
 def _without(table: pa.Table, failures: Sequence[ResourceFailure]) -> pa.Table:

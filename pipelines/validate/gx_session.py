@@ -8,6 +8,7 @@ starts and kept silent as long as the session lasts.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pipelines.validate.rules import Suite
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
     from great_expectations.datasource.fluent.interfaces import Batch
 
 ROW = "row"
@@ -53,16 +54,18 @@ class Outcome:
 
 @contextmanager
 def gx_session() -> Iterator[GxSession]:
-    """A silent Great Expectations with one ephemeral context; loggers are as before afterwards."""
-    loggers = [logging.getLogger(name) for name in ("great_expectations", "py.warnings")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    """A silent Great Expectations with one ephemeral context; logging and warnings are as before afterwards."""
+    # Stopping what its loggers pass on, not their levels: one of them sets its own level when imported.
+    logger, nowhere = logging.getLogger("great_expectations"), logging.NullHandler()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(nowhere)
     try:
-        yield GxSession()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield GxSession()
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logger.removeHandler(nowhere)
+        logger.propagate = propagate
 
 
 class GxSession:
@@ -84,8 +87,8 @@ class GxSession:
         All rules are first asked how many rows fail; only the error rules that failed are asked which.
 
         Raises:
-            TerminalError: ``EXPECTATION-COLUMN-UNKNOWN`` or ``EXPECTATION-FAILED`` when a rule cannot be
-                evaluated on this table.
+            TerminalError: ``EXPECTATIONS-INVALID``, ``EXPECTATION-COLUMN-UNKNOWN`` or ``EXPECTATION-FAILED``
+                when a rule cannot be evaluated on this table.
         """
         batch = self._table.get_batch(batch_parameters={"dataframe": _data_frame(suite, table)})
         parameters = {"as_of": datetime.combine(as_of, time.max)}
@@ -106,11 +109,7 @@ class GxSession:
         parameters: dict[str, Any],
         result_format: str,
     ) -> dict[str, dict[str, Any]]:
-        import great_expectations as gx
-
-        # Great Expectations copies the meta some fifty times per rule, so only the rule_id goes along.
-        lean = [{**each, "meta": {"rule_id": each["meta"]["rule_id"]}} for each in expectations]
-        gx_suite = gx.ExpectationSuite(name=suite.table, expectations=lean)
+        gx_suite = _gx_suite(suite.table, expectations)
         if not gx_suite.expectations:
             return {}
         result = batch.validate(
@@ -119,6 +118,28 @@ class GxSession:
             expectation_parameters=parameters,
         )
         return _results_by_rule(suite, result)
+
+
+def _gx_suite(table: str, expectations: Iterable[Mapping[str, Any]]) -> ExpectationSuite:
+    import great_expectations as gx
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    built = []
+    for each in expectations:
+        rule_id = each["meta"]["rule_id"]
+        try:
+            # Great Expectations copies the meta some fifty times per rule, so only the rule_id goes along.
+            configuration = ExpectationConfiguration(each["type"], each["kwargs"], {"rule_id": rule_id})
+            built.append(configuration.to_domain_obj())
+        except (GreatExpectationsError, TypeError, ValueError):
+            raise TerminalError(
+                "EXPECTATIONS-INVALID",
+                f"rule {rule_id} is no expectation that Great Expectations knows, or its arguments are wrong",
+                where=f"{table}.yaml",
+                remedy="Correct its type or kwargs; expectations/README.md has an example.",
+            ) from None
+    return gx.ExpectationSuite(name=table, expectations=built)
 
 
 def _data_frame(suite: Suite, table: pa.Table) -> pd.DataFrame:

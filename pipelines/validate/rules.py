@@ -121,6 +121,8 @@ def _load_suite(path: Path) -> Suite:
     try:
         expectations = tuple(_with_datetimes(each) for each in content["expectations"])
         rules = tuple(_rule(each["meta"], path) for each in expectations)
+        for rule, each in zip(rules, expectations, strict=True):
+            _check_arguments(rule, each["kwargs"], path)
         suite = Suite(
             table=content["name"],
             resource_type=content["meta"]["resource_type"],
@@ -150,6 +152,15 @@ def _rule(meta: Mapping[str, Any], path: Path) -> Rule:
         )
     except (KeyError, ValueError) as error:
         raise _invalid(path, f"rule {meta.get('rule_id', 'without rule_id')} lacks {error}") from None
+
+
+def _check_arguments(rule: Rule, kwargs: Mapping[str, Any], path: Path) -> None:
+    """Refuses what Great Expectations takes, but this pipeline cannot: text conditions and other parameters."""
+    if isinstance(kwargs.get("row_condition"), str):
+        raise _invalid(path, f"the row_condition of rule {rule.rule_id} is text; write it as a mapping")
+    parameters = {each["$PARAMETER"] for each in kwargs.values() if isinstance(each, dict) and "$PARAMETER" in each}
+    if parameters - {"as_of"}:
+        raise _invalid(path, f"rule {rule.rule_id} uses a parameter other than as_of")
 
 
 def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:

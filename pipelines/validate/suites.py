@@ -149,6 +149,7 @@ def _judge_references(
         checks.append(_check(name, reference.rule, checked, len(failed)))
         if reference.rule.severity == "error":
             verdict.set_aside(reference.rule, (positions[row] for row in failed))
+            verdict.set_aside_whole_resources()
     return checks
 
 

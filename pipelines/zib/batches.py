@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from pipelines.sqlonfhir.values import quote
+
+_NOT_CLEAN = (duckdb.InvalidInputException, duckdb.ConversionException)
 
 
 class Misread(Exception):
@@ -15,24 +20,26 @@ class Misread(Exception):
 
 
 def read_clean(
-    connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, rows: int
+    connection: duckdb.DuckDBPyConnection, resource_type: str, columns: Mapping[str, str], relation: str, rows: int
 ) -> Iterator[pa.Table]:
-    """The relation in batches of about `rows`, in file order. Blank lines are left out.
+    """The `columns` (SQL by name) of a relation of resources in batches of about `rows`, in file order.
 
     Raises:
-        Misread: when a line is broken, does not fit its elements or has another type.
+        Misread: when a line is broken, does not fit its elements, has another type or no id.
     """
+    selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+    fits = f'(_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL) AS _fits'
     try:
         with connection.cursor() as cursor:
-            reader = cursor.sql(f"SELECT * FROM {relation}").to_arrow_reader(rows)
+            reader = cursor.sql(f"SELECT {fits}, {selected} FROM {relation}").to_arrow_reader(rows)
             for table in _gathered(reader, rows):
-                if not pc.all(pc.equal(table["_type"], resource_type), skip_nulls=False, min_count=0).as_py():
+                if not pc.all(table["_fits"], min_count=0).as_py():
                     raise Misread
-                yield table.drop_columns(["_type"])
-    except duckdb.Error:
+                yield table.drop_columns(["_fits"])
+    except _NOT_CLEAN:
         raise Misread from None
     except OSError as error:  # how Arrow passes on an error of DuckDB while streaming
-        if error.errno is None:
+        if str(error).startswith(("Invalid Input Error", "Conversion Error")):
             raise Misread from None
         raise
 
@@ -53,6 +60,6 @@ def count_lines(path: Path) -> int:
     lines, last = 0, b"\n"
     with path.open("rb") as file:
         while block := file.read(1 << 22):
-            lines += block.count(b"\n")
+            lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
             last = block[-1:]
     return lines + (last != b"\n")

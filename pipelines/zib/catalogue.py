@@ -41,7 +41,7 @@ class Catalogue:
 
 
 def load_catalogue(folder: Path) -> Catalogue:
-    """Compile every ViewDefinition in `folder`; keys and identifiers become pseudonyms.
+    """Compile every ViewDefinition in `folder`. Identifiers become pseudonyms; keys are left to the mapping.
 
     Raises:
         TerminalError: `MAPPING-MISSING` when there is none.
@@ -62,7 +62,7 @@ def _load(path: Path) -> ZibTable:
         view = compile_view(
             json.loads(content),
             r4(),
-            key=lambda sql: f"pseudonym_of_resource({sql})",
+            key=None,
             secret=lambda sql: f"pseudonym_of_identifier({sql})",
         )
     except ValueError:

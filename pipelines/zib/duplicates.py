@@ -50,16 +50,18 @@ ORDER BY source_file, source_line
 """
 
 
-def index_sql(resource_type: str, schema: Schema, relation: str) -> str:
-    """SQL of one index row per resource in `relation`: hashes of its id, its content and who it is about."""
+def index_columns(resource_type: str, schema: Schema) -> dict[str, str]:
+    """SQL by column of the index row of a resource: hashes of its id, its content and who it is about."""
     names = sorted(element.name for element, _ in schema if element.name not in ("id", "meta"))
     content = ", ".join(f'"_r_{name}"' for name in names) or "0"
     identity = '"_r_identifier", "_r_birthDate"' if resource_type == "Patient" else "0"
-    return (
-        f'SELECT _row, {quote(resource_type)} AS resource_type, hash("_r_id") AS id_hash,'
-        f" hash({content}) AS content_hash, hash({identity}) AS identity_hash,"
-        f' TRY_CAST("_r_meta"."lastUpdated" AS TIMESTAMPTZ) AS updated FROM {relation}'
-    )
+    return {
+        "resource_type": quote(resource_type),
+        "id_hash": 'hash("_r_id")',
+        "content_hash": f"hash({content})",
+        "identity_hash": f"hash({identity})",
+        "updated": 'TRY_CAST("_r_meta"."lastUpdated" AS TIMESTAMPTZ)',
+    }
 
 
 def find_duplicates(connection: duckdb.DuckDBPyConnection, index: Sequence[Path]) -> pa.Table:

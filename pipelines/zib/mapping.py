@@ -23,16 +23,25 @@ from pipelines.extract.exports import Export, ExportFile, unreadable
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.extract.records import is_gzip, read_records
 from pipelines.sqlonfhir.fhir_types import r4
-from pipelines.sqlonfhir.reading import empty_relation, open_duckdb, relation_of
+from pipelines.sqlonfhir.reading import open_duckdb, relation_of
 from pipelines.sqlonfhir.views import EARLIEST, LATEST
 from pipelines.zib.accounts import FileAccount, QuarantineFile
 from pipelines.zib.batches import Misread, count_lines, read_clean
 from pipelines.zib.catalogue import Catalogue, ZibTable
-from pipelines.zib.duplicates import INDEX, find_duplicates, index_sql
+from pipelines.zib.duplicates import INDEX, find_duplicates, index_columns
+from pipelines.zib.keys import pseudonym_column
 from pipelines.zib.parts import Parts
 from pipelines.zib.sieve import Sieve
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 50_000
+_ARROW_TYPES = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
 OnProgress = Callable[[int, int], None]
 Integers = npt.NDArray[np.int64]
 
@@ -99,7 +108,7 @@ def map_export(
         QuarantineFile(out / "quarantine.ndjson", export.institution) as quarantine,
     ):
         pseudonyms.register(connection)
-        mapping = _Mapping(export, catalogue, connection, quarantine, work, maximum_line_bytes)
+        mapping = _Mapping(export, catalogue, pseudonyms, connection, quarantine, work, maximum_line_bytes)
         return mapping.run(out, on_progress)
 
 
@@ -108,6 +117,7 @@ class _Mapping:
         self,
         export: Export,
         catalogue: Catalogue,
+        pseudonyms: Pseudonyms,
         connection: duckdb.DuckDBPyConnection,
         quarantine: QuarantineFile,
         work: Path,
@@ -115,6 +125,7 @@ class _Mapping:
     ) -> None:
         self._export = export
         self._catalogue = catalogue
+        self._pseudonyms = pseudonyms
         self._connection = connection
         self._quarantine = quarantine
         self._work = work
@@ -178,8 +189,6 @@ class _Mapping:
         outcomes = []
         try:
             for start, batch in self._batches(file.path, resource_type):
-                if batch["_r_id"].null_count:
-                    raise Misread
                 lines = np.arange(start + 1, start + 1 + batch.num_rows, dtype=np.int64)
                 files = np.full(batch.num_rows, index, dtype=np.int64)
                 outcomes.append(self._map_batch(resource_type, batch, files, lines))
@@ -195,40 +204,61 @@ class _Mapping:
         return True
 
     def _batches(self, path: Path, resource_type: str) -> Iterator[tuple[int, pa.Table]]:
-        schema = self._catalogue.schemas[resource_type]
+        """Per batch of resources: the number of its first line, the index, and the struct or elements views need."""
+        schema, tables = self._catalogue.schemas[resource_type], self._catalogue.tables_of(resource_type)
+        columns = index_columns(resource_type, schema)
+        columns |= {table.name: table.view.sql_of_struct() for table in tables if table.view.is_flat}
+        if not all(table.view.is_flat for table in tables):
+            columns |= {f"_r_{element.name}": f'"_r_{element.name}"' for element, _ in schema}
         relation = relation_of(path, schema, self._maximum_line_bytes)
         start = 0
-        for batch in read_clean(self._connection, resource_type, relation, BATCH_ROWS):
+        for batch in read_clean(self._connection, resource_type, columns, relation, BATCH_ROWS):
             yield start, batch.append_column("_row", pa.array(np.arange(batch.num_rows, dtype=np.int64)))
             start += batch.num_rows
 
     def _map_batch(self, resource_type: str, batch: pa.Table, files: Integers, lines: Integers) -> _Outcome:
-        """Run every view of the type over a batch and write what they give, but for resources with a date flaw."""
+        """Hand the rows of every view of the type for a batch to the parts, but for resources with a date flaw."""
         outcome = _Outcome(resource_type, files, lines, np.zeros(batch.num_rows, dtype=np.bool_))
-        self._connection.register("resources", batch)
-        results: list[tuple[str, pa.Table]] = []
+        results: list[tuple[ZibTable, pa.Table]] = []
         for table in self._catalogue.tables_of(resource_type):
-            rows = self._connection.sql(table.view.sql_with_date_flaw("resources", ["_row"])).to_arrow_table()
+            rows = _unpacked(batch, table.name) if table.view.is_flat else self._unfolded(batch, table)
             outcome.add(rows)
-            results.append((table.name, rows))
-        schema = self._catalogue.schemas[resource_type]
-        results.append((INDEX, self._connection.sql(index_sql(resource_type, schema, "resources")).to_arrow_table()))
-        self._connection.unregister("resources")
-        kept = outcome.accepted
-        for name, rows in results:
-            numbers = rows["_row"].to_numpy()
-            if not (all_kept := kept[numbers]).all():
-                rows, numbers = rows.filter(pa.array(all_kept)), numbers[all_kept]
-            self._parts.write(name, self._with_origin(rows, files[numbers], lines[numbers]))
+            results.append((table, rows))
+        index = batch.select(["_row", *index_columns(resource_type, self._catalogue.schemas[resource_type])])
+        self._parts.write(self._finished(results, index, outcome))
         return outcome
 
-    def _with_origin(self, rows: pa.Table, files: Integers, lines: Integers) -> pa.Table:
-        """The rows with institution, key columns, file and line in front, without the working columns."""
+    def _finished(
+        self, results: list[tuple[ZibTable, pa.Table]], index: pa.Table, outcome: _Outcome
+    ) -> dict[str, pa.Table]:
+        """The rows as they are stored: with pseudonyms for keys, and with institution, file and line."""
+        finished = {INDEX: self._with_origin(index, outcome)}
+        for table, rows in results:
+            for column in table.view.outputs:
+                if column.is_key:
+                    place = rows.column_names.index(column.name)
+                    keys = pseudonym_column(self._pseudonyms, rows[column.name])
+                    rows = rows.set_column(place, column.name, keys)
+            finished[table.name] = self._with_origin(rows, outcome)
+        return finished
+
+    def _unfolded(self, batch: pa.Table, table: ZibTable) -> pa.Table:
+        """The rows of a view that may give several per resource."""
+        self._connection.register("resources", batch)
+        rows = self._connection.sql(table.view.sql_with_row("resources")).to_arrow_table()
+        self._connection.unregister("resources")
+        return rows
+
+    def _with_origin(self, rows: pa.Table, outcome: _Outcome) -> pa.Table:
+        """The rows of accepted resources, with institution, file and line in front, without the working columns."""
+        numbers = rows["_row"].to_numpy()
+        if not (kept := outcome.accepted[numbers]).all():
+            rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
         rows = rows.drop_columns([name for name in ("_row", "_date_flaw") if name in rows.column_names])
         origin = {
             "institution": pa.repeat(pa.scalar(self._export.institution), rows.num_rows),
-            "source_file": self._names.take(pa.array(files)),
-            "source_line": pa.array(lines),
+            "source_file": self._names.take(pa.array(outcome.files[numbers])),
+            "source_line": pa.array(outcome.lines[numbers]),
         }
         return pa.table({**origin, **dict(zip(rows.column_names, rows.columns, strict=True))})
 
@@ -242,14 +272,14 @@ class _Mapping:
             account.accepted += yes
             if no:
                 account.skipped["NOTHING-MAPPED"] += no
-        for row, (column, key) in sorted(outcome.flaws.items()):
+        for row, (column, typed_id) in sorted(outcome.flaws.items()):
             self._quarantine.add(
                 self._accounts[outcome.files[row]],
                 int(outcome.lines[row]),
                 "DATE-IMPOSSIBLE",
                 f"{column} holds no possible date, or one outside {EARLIEST} to {LATEST}",
                 resource_type=outcome.resource_type,
-                resource_key=key,
+                resource_key=self._pseudonyms.of_resource(typed_id),
             )
 
     def _merge(self, out: Path) -> dict[str, int]:
@@ -258,16 +288,10 @@ class _Mapping:
         counts = {}
         for table in self._catalogue.tables:
             if not self._parts.paths(table.name):
-                self._parts.write_empty(table.name, self._empty(table))
+                self._parts.write_empty(table.name, _no_rows(table))
             counts[table.name] = self._parts.merge(self._connection, table.name, out / f"{table.name}.parquet", dropped)
         self._parts.remove(INDEX)
         return counts
-
-    def _empty(self, table: ZibTable) -> pa.Table:
-        schema = self._catalogue.schemas[table.view.resource]
-        rows = self._connection.sql(table.view.sql(empty_relation(schema))).to_arrow_table()
-        none = np.zeros(0, dtype=np.int64)
-        return self._with_origin(rows, none, none)
 
     def _account_for_duplicates(self, dropped: pa.Table) -> None:
         by_name = {account.name: account for account in self._accounts}
@@ -294,7 +318,7 @@ class _Outcome:
     files: Integers
     lines: Integers
     accepted: npt.NDArray[np.bool_]
-    flaws: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    flaws: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def add(self, rows: pa.Table) -> None:
         """Take in the rows that one view gave for the batch."""
@@ -305,6 +329,22 @@ class _Outcome:
             for row in flawed.select(["_row", "_date_flaw", "resource_key"]).to_pylist():
                 self.flaws[row["_row"]] = (row["_date_flaw"], row["resource_key"])
         self.accepted[list(self.flaws)] = False
+
+
+def _unpacked(batch: pa.Table, name: str) -> pa.Table:
+    """The rows of a flat view, from its column of structs."""
+    structs = batch[name].combine_chunks()
+    numbers = np.flatnonzero(structs.is_valid().to_numpy(zero_copy_only=False))
+    if len(numbers) < len(structs):
+        structs = structs.take(pa.array(numbers))
+    names = [field.name for field in structs.type]
+    return pa.table({"_row": pa.array(numbers), **dict(zip(names, structs.flatten(), strict=True))})
+
+
+def _no_rows(table: ZibTable) -> pa.Table:
+    origin = {"institution": pa.string(), "source_file": pa.string(), "source_line": pa.int64()}
+    columns = {column.name: _ARROW_TYPES[column.type] for column in table.view.outputs}
+    return pa.schema({**origin, **columns}).empty_table()
 
 
 def _account(file: ExportFile) -> FileAccount:

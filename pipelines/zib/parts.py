@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -13,21 +15,36 @@ from pipelines.sqlonfhir.reading import parquet_relation
 
 
 class Parts:
-    """Parquet parts below `folder`; the parts of an input file can be dropped when reading it fails."""
+    """Parquet parts below `folder`; the parts of an input file can be dropped when reading it fails.
+
+    Rows are written in the background, a batch at a time, while the next batch is read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parts")
+        self._pending: list[Future[None]] = []
         self._open: dict[str, pq.ParquetWriter] = {}
         self._done: dict[str, list[Path]] = {}
         self._number = 0
 
-    def write(self, table: str, rows: pa.Table) -> None:
-        """Append rows to the current part of a table."""
-        if not rows.num_rows:
-            return
-        if table not in self._open:
-            self._open[table] = pq.ParquetWriter(self._path(table), rows.schema)
-        self._open[table].write_table(rows)
+    def write(self, batch: Mapping[str, pa.Table]) -> None:
+        """Append rows, by table, to the current parts, once the batch before is written."""
+        self._settle()
+        self._pending = [self._background.submit(self._append, batch)]
+
+    def _append(self, batch: Mapping[str, pa.Table]) -> None:
+        for table, rows in batch.items():
+            if rows.num_rows and table not in self._open:
+                self._open[table] = _writer(self._path(table), rows.schema)
+            if rows.num_rows:
+                self._open[table].write_table(rows)
+
+    def _settle(self) -> None:
+        """Wait for the background; an error there is raised here."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()
 
     def write_empty(self, table: str, rows: pa.Table) -> None:
         """Make the only part of a table that got no row, so that the table has its columns."""
@@ -42,6 +59,7 @@ class Parts:
 
     def keep(self) -> None:
         """Finish the current parts: their input was read to the end."""
+        self._settle()
         for table, writer in self._open.items():
             writer.close()
             self._done.setdefault(table, []).append(self._path(table))
@@ -50,6 +68,7 @@ class Parts:
 
     def discard(self) -> None:
         """Throw the current parts away: their input could not be read to the end."""
+        self._settle()
         for table, writer in self._open.items():
             writer.close()
             self._path(table).unlink()
@@ -79,3 +98,11 @@ class Parts:
 
     def _path(self, table: str) -> Path:
         return self._folder / f"{table}-{self._number}.parquet"
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer that spends nothing on keys: random text gains from no dictionary, statistics or compression."""
+    keys = {name for name in schema.names if name.endswith("_key")}
+    words = [name for name in schema.names if name not in keys]
+    compression = {name: "NONE" if name in keys else "SNAPPY" for name in schema.names}
+    return pq.ParquetWriter(path, schema, use_dictionary=words, write_statistics=words, compression=compression)

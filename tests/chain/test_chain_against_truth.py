@@ -41,7 +41,8 @@ class Finished:
     def results(self) -> dict[tuple[str, str], tuple[int, int | None, float | None]]:
         with sqlite3.connect(self.home / "uitkomst.db") as connection:
             rows = connection.execute(
-                "SELECT institution, indicator, denominator, numerator, value FROM indicator_result WHERE period = 'total'"
+                "SELECT institution, indicator, denominator, numerator, value"
+                " FROM indicator_result WHERE period = 'total'"
             ).fetchall()
         return {(institution, indicator): tuple(rest) for institution, indicator, *rest in rows}
 
@@ -102,7 +103,9 @@ def test_every_line_is_accounted_for(finished: Finished) -> None:
 def test_a_second_run_changes_nothing(finished: Finished) -> None:
     before = finished.results(), sorted(finished.home.glob("deliveries/*/*/*"))
     chain = Chain.at(finished.home)
-    again = chain.run(finished.exports, as_of=AS_OF, now=datetime(2026, 1, 6, tzinfo=UTC), on_progress=lambda d, t: None)
+    again = chain.run(
+        finished.exports, as_of=AS_OF, now=datetime(2026, 1, 6, tzinfo=UTC), on_progress=lambda d, t: None
+    )
     assert all(batch.reused for batch in again.batches)
     assert (finished.results(), sorted(finished.home.glob("deliveries/*/*/*"))) == before
 

@@ -46,20 +46,20 @@ def test_a_comparison_orders_by_value_so_that_the_order_tells_nothing() -> None:
 
 
 def month(period: str, size: int) -> dict[str, Any]:
-    return {"period": period, "denominator": size, "value": 0.123, "ci_low": 0.1, "ci_high": 0.2,
+    return {"period": period, "label": "x", "denominator": size, "value": 0.123, "ci_low": 0.1, "ci_high": 0.2,
             "group_denominator": 90, "group_value": 0.15}  # fmt: skip
 
 
 def test_a_month_with_too_few_patients_keeps_its_place_without_a_number() -> None:
-    spec = trend_chart([month("2025-01", 12), month("2025-02", 9)], minimum=10, number=".1%")
+    spec = trend_chart([month("2025-01", 12), month("2025-02", 9)], 1, minimum=10, number=".1%")
     assert spec is not None
-    few = next(row for row in rows_with(spec, "month") if row["month"].startswith("2025-02"))
+    few = next(row for row in rows_with(spec, "start") if row["start"].startswith("2025-02"))
     assert (few["value"], few["ci_low"], few["denominator"]) == (None, None, None)
     assert few["few"] == "te weinig gegevens (minder dan 10)"
 
 
 def test_a_trend_of_small_months_is_not_drawn() -> None:
-    assert trend_chart([month("2025-01", 9)], minimum=10, number=".1%") is None
+    assert trend_chart([month("2025-01", 9)], 1, minimum=10, number=".1%") is None
 
 
 def test_a_trajectory_leaves_out_a_moment_with_too_few_answers() -> None:

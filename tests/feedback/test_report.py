@@ -114,8 +114,8 @@ def test_too_few_patients_are_said_and_not_shown(tmp_path: Path) -> None:
     assert str(4 / 9) not in page
 
 
-def test_months_of_a_small_institution_are_replaced_by_words(small: str) -> None:
-    assert "Geen maand heeft 10 of meer patiënten." in Page(small).text
+def test_a_small_institution_sees_longer_periods_and_words_instead_of_small_numbers(small: str) -> None:
+    assert "Per half jaar van de ingreep" in Page(small).text
     assert "Te weinig gegevens: minder dan 10 patiënten." in Page(small).text
 
 

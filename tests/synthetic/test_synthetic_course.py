@@ -54,9 +54,7 @@ def traps(course: Course) -> set[str]:
         for o in course.operations:
             days, same = (o.on - index.on).days, (o.joint, o.side) == (index.joint, index.side)
             if o.kind == "revision" and 1 <= days <= 365:
-                found.add(
-                    ("counts" if o.status == "completed" else "not done") if same else "other side or joint"
-                )
+                found.add(("counts" if o.status == "completed" else "not done") if same else "other side or joint")
             if o.kind == "revision" and same and days > 365:
                 found.add("late")
             if o.kind == "revision" and same and days < 0:

@@ -52,10 +52,7 @@ def test_a_sound_export_has_no_defects(sound: Export) -> None:
 def test_each_defect_is_at_its_line(flawed: Export, kind: str) -> None:
     lines = files(flawed.folder)
     patients = {
-        json.loads(text)["id"]
-        for texts in lines.values()
-        for text in texts
-        if text.startswith('{"resourceType":"Pat')
+        json.loads(text)["id"] for texts in lines.values() for text in texts if text.startswith('{"resourceType":"Pat')
     }
     for defect in (d for d in flawed.truth.defects if d.kind == kind):
         texts = lines[defect.institution, defect.file]
@@ -70,9 +67,7 @@ def test_each_defect_is_at_its_line(flawed: Export, kind: str) -> None:
 def shows(kind: str, resource: dict, patients: set[str]) -> bool:  # type: ignore[type-arg]
     """Whether the observation has this defect."""
     if kind == "wrong-type":
-        return isinstance(resource["status"], dict) or not isinstance(
-            resource["valueQuantity"]["value"], float
-        )
+        return isinstance(resource["status"], dict) or not isinstance(resource["valueQuantity"]["value"], float)
     if kind == "impossible-date":
         return resource["effectiveDateTime"] in {"2025-02-30", "0001-01-01", "2999-12-31"}
     if kind == "unknown-unit":

@@ -102,10 +102,7 @@ def test_nothing_is_dated_after_the_export_but_planned_operations(sound: Export)
     for resource in resources(sound.folder):
         if resource.get("status") != "preparation":
             # Dates and times as text; a date sorts before its own times, so compare with the day after.
-            assert (
-                max(re.findall(r'"(\d{4}-\d{2}-\d{2}[^"]*)"', json.dumps(resource)), default="")
-                < "2025-07-01"
-            )
+            assert max(re.findall(r'"(\d{4}-\d{2}-\d{2}[^"]*)"', json.dumps(resource)), default="") < "2025-07-01"
 
 
 def test_profiles_are_nl_core(sound: Export) -> None:
@@ -181,7 +178,5 @@ def test_impossible_arguments_are_refused(tmp_path: Path, wrong: dict[str, int])
 def test_the_truth_on_disk_is_the_truth_returned(sound: Export) -> None:
     stored = json.loads((sound.folder / "truth.json").read_text())
     assert stored["arguments"]["as_of"] == AS_OF.isoformat()
-    assert [i["institution"] for i in stored["institutions"]] == [
-        i.institution for i in sound.truth.institutions
-    ]
+    assert [i["institution"] for i in stored["institutions"]] == [i.institution for i in sound.truth.institutions]
     assert date.fromisoformat(stored["arguments"]["as_of"]) == AS_OF

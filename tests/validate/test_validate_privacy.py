@@ -73,6 +73,7 @@ def test_a_validation_tells_no_value_to_anyone(
 
     output = capfd.readouterr()
     assert (output.out, output.err) == ("", ""), "no progress bar, no message"
+    assert "great_expectations" not in caplog.text
     assert_nothing_secret(caplog.text)
     assert_nothing_secret(repr(validation.quarantined) + repr(validation.checks))
 
@@ -99,10 +100,14 @@ def test_a_rule_that_cannot_be_evaluated_says_which_rule_and_no_value(
 
 
 def test_loggers_are_as_before_after_a_session() -> None:
-    before = logging.getLogger("great_expectations").level
+    def state() -> tuple[object, ...]:
+        logger = logging.getLogger("great_expectations")
+        return logger.level, logger.propagate, logger.disabled, tuple(logger.handlers)
+
+    before = state()
     with gx_session():
         pass
-    assert logging.getLogger("great_expectations").level == before
+    assert state() == before
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from typing import Any
 import great_expectations as gx
 import pytest
 import yaml
-from contract_tables import EXPECTATIONS, REPOSITORY, SUITES, schema_of
+from contract_tables import AS_OF, EXPECTATIONS, REPOSITORY, SUITES, schema_of, table_of
 from fhir.resources.R4B import get_fhir_model_class
 
 from pipelines.errors import TerminalError
 from pipelines.validate.handbook import with_rule_tables
 from pipelines.validate.rules import load_reference_rules, load_suites
+from pipelines.validate.suites import validate_tables
 
 CATALOGUE = REPOSITORY / "../shared/reference/zib2020_catalogue.json"
 
@@ -165,6 +166,39 @@ def test_a_file_that_is_no_suite_is_refused_by_name(tmp_path: Path, content: str
     assert raised.value.code == "EXPECTATIONS-INVALID"
     assert complaint in raised.value.what
     assert raised.value.where.endswith("zib_x.yaml")
+
+
+META = "{rule_id: A-B, severity: error, owner: o, source: s, reason: r, sentence_nl: z}"
+
+
+@pytest.mark.parametrize(
+    ("expectation", "complaint"),
+    [
+        ("type: expect_nonsense, kwargs: {column: status}", "rule A-B is no expectation"),
+        (
+            "type: expect_column_values_to_be_in_set, kwargs: {column: status, values: [a]}",
+            "rule A-B is no expectation",
+        ),
+        (
+            "type: expect_column_values_to_not_be_null, kwargs: {column: status, row_condition: status == 1}",
+            "the row_condition of rule A-B is text",
+        ),
+        (
+            "type: expect_column_values_to_be_between, kwargs: {column: weight_value, max_value: {$PARAMETER: today}}",
+            "rule A-B uses a parameter other than as_of",
+        ),
+    ],
+    ids=["unknown type", "unknown argument", "condition as text", "unknown parameter"],
+)
+def test_a_rule_that_cannot_be_run_is_refused_by_name(tmp_path: Path, expectation: str, complaint: str) -> None:
+    (tmp_path / "zib_body_weight.yaml").write_text(
+        f"name: zib_body_weight\nmeta: {{resource_type: Observation}}\nexpectations: [{{{expectation}, meta: {META}}}]",
+        encoding="utf-8",
+    )
+    with pytest.raises(TerminalError) as raised:
+        validate_tables({"zib_body_weight": table_of("zib_body_weight", [{}])}, expectations=tmp_path, as_of=AS_OF)
+    assert raised.value.code == "EXPECTATIONS-INVALID"
+    assert complaint in raised.value.what
 
 
 def test_an_incomplete_cross_table_rule_is_refused(tmp_path: Path) -> None:
