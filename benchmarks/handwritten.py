@@ -1,9 +1,10 @@
 """The baseline: DuckDB SQL as a data engineer would write it by hand for clean Observations.
 
-It does no more than select: no check of a line, no quarantine, no file and line, no pseudonyms.
-Usage: python benchmarks/handwritten.py view|map RESOURCES.ndjson OUT
+It does no more than select: no check of a line, no quarantine, no file and line.
+Usage: python benchmarks/handwritten.py view|map|map-plain RESOURCES.ndjson OUT
 
-`view` writes the laboratory results, reading the file once. `map` writes all five zib tables, reading it once too.
+`view` writes the laboratory results, with plain keys, reading the file once. `map` writes the same five zib tables as
+`uitkomst map`, with keys as HMAC-SHA-256 pseudonyms too, reading it once. `map-plain` does so with plain keys.
 """
 
 import sys
@@ -61,6 +62,21 @@ OTHERS = {
 }
 
 
+PSEUDONYM = "left(sha256({outer} || unhex(sha256({inner} || encode({text})))), 32)".replace(
+    "{inner}", "'" + "\\x41" * 64 + "'::BLOB"
+).replace("{outer}", "'" + "\\x2B" * 64 + "'::BLOB")
+
+
+def with_pseudonyms(query: str) -> str:
+    """The query with its two keys hashed."""
+    for plain, text in (
+        ("id AS resource_key", "'Observation/' || id"),
+        ("split_part(subject.reference, '/', 2) AS patient_key", "subject.reference"),
+    ):
+        query = query.replace(plain, f"{PSEUDONYM.format(text=text)} AS {plain.split()[-1]}")
+    return query
+
+
 def main() -> None:
     what, source, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     if what == "view":
@@ -70,6 +86,7 @@ def main() -> None:
     out.mkdir(exist_ok=True)
     duckdb.sql(f"CREATE TABLE observations AS FROM {READ.format(source=source, columns=ALL_COLUMNS)}")
     for table, query in {"zib_laboratory_test_result": LABORATORY, **OTHERS}.items():
+        query = with_pseudonyms(query) if what == "map" else query
         duckdb.sql(f"COPY ({query}) TO '{out / table}.parquet' (FORMAT parquet)")
 
 

@@ -53,6 +53,10 @@ def commands(source: Path, out: Path) -> dict[str, tuple[list[str], list[str]]]:
             [python, hand, "map", str(source), str(out / "hand")],
             [uitkomst, "map", str(source), "--out", str(out / "mapped")],
         ),
+        "map (plain keys by hand)": (
+            [python, hand, "map-plain", str(source), str(out / "hand")],
+            [uitkomst, "map", str(source), "--out", str(out / "mapped")],
+        ),
     }
 
 
@@ -74,7 +78,7 @@ def compare(work: Path, count: int, rounds: int) -> None:
     """Print a row per command: median seconds of baseline and ours, their ratio, and our peak memory."""
     source = work / "Observation.ndjson"
     write_observations(source, count)
-    print(f"{count:,} Observations   hand-written SQL   uitkomst   ratio   peak memory")
+    print(f"{count:,} Observations".ljust(34) + "by hand   uitkomst   ratio   peak memory")
     for name, pair in commands(source, work).items():
         figures: tuple[list[float], list[float]] = ([], [])
         peak = 0.0

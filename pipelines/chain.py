@@ -273,7 +273,10 @@ class Chain:
         return reports
 
     def deliver(self, as_of: date, *, now: datetime) -> list[Path]:
-        """Write the delivery of every registry that receives this outcome set, and enter it in the ledger."""
+        """Write the delivery of every registry that receives this outcome set, and enter it in the ledger.
+
+        Without any index event there is nothing to deliver, and no file is made.
+        """
         paths = []
         for file in sorted((self._options.mappings / "registries").glob("*.yaml")):
             registry = load_registry(file)
@@ -281,6 +284,8 @@ class Chain:
                 continue
             with transaction(self._engine) as connection:
                 results = read_results(connection, self._outcome_set.id)
+                if results.empty:
+                    continue
                 delivery = deliver(results, registry, as_of=as_of, versions=self.versions, out=self.home / "deliveries")
                 record_delivery(
                     connection,

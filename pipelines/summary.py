@@ -23,7 +23,7 @@ def print_summary(result: RunResult) -> None:
         reasons.update(batch.reasons)
     if reasons:
         console.print(_table("Why it is in quarantine", ["rule", "rows"], reasons.most_common(_REASONS)))
-    console.print(_signals(result))
+    console.print(_signals(result) if result.signals else "Nothing stands out from the group.\n")
     console.print("Where it lies", style="italic")
     for what, path in (
         ("reports", result.home / "reports" / "index.html"),

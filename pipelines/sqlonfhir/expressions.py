@@ -14,8 +14,10 @@ KeySql = Callable[[str], str]
 
 _COMPARING = frozenset({"=", "!="})
 
+_WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
 _NOT_YET = {"lowBoundary", "highBoundary"}
-_REFERENCE = r"(?:^|/)([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
+_ID = r"[A-Za-z0-9\-.]{1,64}"
+_REFERENCE = rf"(?:^|/)([A-Z][A-Za-z]+/{_ID})(?:/_history/{_ID})?$"
 
 
 class ExpressionError(ValueError):
@@ -46,9 +48,11 @@ class Expressions:
         """
         try:
             node = fhirpath.parse(text)
+            return self._value(node, this, row_index)
         except fhirpath.FhirPathSyntaxError as error:
             raise ExpressionError(str(error)) from None
-        return self._value(node, this, row_index)
+        except RecursionError:
+            raise ExpressionError("an expression this long or nested is not supported") from None
 
     def _value(self, node: fhirpath.Node, this: Value, row_index: str) -> Value:
         result = self._compile(node, this, row_index)
@@ -75,10 +79,14 @@ class Expressions:
                 return self._member(origin, name)
             case fhirpath.Index(target, position):
                 items = self._value(target, this, row_index)
-                at = single(self._value(position, this, row_index))
-                return self._item(items, f"{at} + 1")
+                at = self._value(position, this, row_index)
+                if not at.is_number or at.type == "decimal":
+                    raise ExpressionError(f"a position must be a whole number, not {at.type}")
+                return self._item(items, f"{single(at)} + 1")
             case fhirpath.Negative(operand):
                 value = self._value(operand, this, row_index)
+                if not value.is_number:
+                    raise ExpressionError(f"-{value.type}: it must be a number")
                 return Value(f"(-{single(value)})", value.type)
             case fhirpath.Binary(operator, left, right):
                 return _binary(operator, self._value(left, this, row_index), self._value(right, this, row_index))
@@ -110,7 +118,10 @@ class Expressions:
         if element.many:
             return Value(f"flatten({items})", element.type, True, schema)
         y = self._variable()
-        return Value(f"list_filter({items}, lambda {y}: {y} IS NOT NULL)", element.type, True, schema, dense=True)
+        present = f"list_filter({items}, lambda {y}: {y} IS NOT NULL)"
+        # Nearly always the first item has the element; only where it has not, the others are looked at.
+        head = f'coalesce(({origin.head or f"{origin.sql}[1]"})."{element.name}", ({present})[1])'
+        return Value(present, element.type, True, schema, dense=True, head=head)
 
     def _variable(self) -> str:
         return f"_x{next(self._variables)}"
@@ -135,12 +146,15 @@ class Expressions:
             _expect(name, arguments, 1)
             kept = self._where(origin, arguments[0], row_index)
             return kept if name == "where" else Value(exists(kept), "boolean")
+        if name == "where":
+            _expect(name, arguments, 1)
         if name in ("extension", "join"):
             texts = [self._text_argument(name, argument, row_index) for argument in arguments]
             return self._extension(origin, texts) if name == "extension" else _join(origin, texts)
         if name == "getReferenceKey":
             return self._reference_key(origin, _type_argument(name, arguments) if arguments else None)
-        _expect(name, arguments, 0)
+        if name in _WITHOUT_ARGUMENT:
+            _expect(name, arguments, 0)
         return self._simple_call(origin, name)
 
     def _simple_call(self, origin: Value, name: str) -> Value:
@@ -199,6 +213,8 @@ class Expressions:
     def _reference_key(self, origin: Value, type_: str | None) -> Value:
         if origin.type != "Reference":
             raise ExpressionError("getReferenceKey() applies to a Reference")
+        if type_ is not None and type_ not in self._types.resources:
+            raise ExpressionError(f"getReferenceKey({type_}): there is no such FHIR resource")
         reference = self._member(origin, "reference")
         assert isinstance(reference, Value)
         if not reference.many:
@@ -213,8 +229,9 @@ class Expressions:
     def _text_argument(self, function: str, node: fhirpath.Node, row_index: str) -> str:
         if isinstance(node, fhirpath.Literal) and isinstance(node.value, str):
             return node.value
-        if isinstance(node, fhirpath.Variable) and node.name in self._constants:
-            return self._constants[node.name].sql[1:-1].replace("''", "'")
+        constant = self._constants.get(node.name) if isinstance(node, fhirpath.Variable) else None
+        if constant is not None and constant.is_text:
+            return constant.sql[1:-1].replace("''", "'")
         raise ExpressionError(f"{function}() takes a string")
 
 
@@ -240,16 +257,18 @@ def _typed_key(reference: str, type_: str | None) -> str:
     key = f"nullif(regexp_extract({reference}, {quote(_REFERENCE)}, 1), '')"
     if type_ is None:
         return key
-    # Nearly all references are relative: those need no regular expression.
-    relative = (
-        f"starts_with({reference}, {quote(type_ + '/')}) AND strpos(substr({reference}, {len(type_) + 2}), '/') = 0"
-    )
+    # Nearly all references are relative: a match of the whole is much cheaper than finding a part.
+    relative = f"regexp_full_match({reference}, {quote(type_ + '/' + _ID)})"
     return f"CASE WHEN {relative} THEN {reference} WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
 
 
 def _join(origin: Value, texts: list[str]) -> Value:
     if origin.type == KEY:
         raise ExpressionError("join() of keys is not supported")
+    if origin.type not in SQL_TYPES:
+        raise ExpressionError(f"join() applies to primitive values, not {origin.type}")
+    if len(texts) > 1:
+        _expect("join", texts, 1)
     separator = quote(texts[0]) if texts else "''"
     items = compact(origin) if origin.many else f"[{origin.sql}]"
     return Value(f"CASE WHEN {exists(origin)} THEN array_to_string({items}, {separator}) END", "string")
@@ -273,12 +292,13 @@ def _binary(operator: str, left: Value, right: Value) -> Value:
             return Value(f"({single(left)} {operator} {single(right)})", "boolean")
         case "|":
             return _union(left, right)
-        case "&":
+        case "&" if left.is_text and right.is_text:
             return Value(f"(coalesce({single(left)}, '') || coalesce({single(right)}, ''))", "string")
-        case "+" if not (left.is_number or right.is_number):
+        case "+" if left.is_text and right.is_text:
             return Value(f"({single(left)} || {single(right)})", "string")
     if not (left.is_number and right.is_number):
-        raise ExpressionError(f"{left.type} {operator} {right.type}: both must be numbers")
+        wanted = {"+": "numbers or both texts", "&": "texts"}.get(operator, "numbers")
+        raise ExpressionError(f"{left.type} {operator} {right.type}: both must be {wanted}")
     if operator == "/":
         return Value(f"({single(left)}::DOUBLE / nullif({single(right)}, 0))", "decimal")
     type_ = "decimal" if "decimal" in (left.type, right.type) else "integer"
@@ -304,6 +324,8 @@ def _union(left: Value, right: Value) -> Value:
 
 
 def _equality(operator: str, left: Value, right: Value) -> str:
+    if not {left.type, right.type} <= SQL_TYPES.keys():
+        raise ExpressionError(f"{operator} between {left.type} and {right.type} is not supported")
     if (left.type in NUMBERS) != (right.type in NUMBERS) or (left.type == "boolean") != (right.type == "boolean"):
         same = "FALSE"
     elif left.many and right.many:

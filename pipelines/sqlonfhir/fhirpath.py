@@ -99,6 +99,7 @@ _PRECEDENCE = {
     "*": 10,
     "/": 10,
 }
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 
 
@@ -113,9 +114,16 @@ def parse(text: str) -> Node:
         FhirPathSyntaxError: with the position of the offending character.
     """
     parser = _Parser(text)
-    node = parser.expression(0)
+    try:
+        node = parser.expression(0)
+    except RecursionError:
+        raise FhirPathSyntaxError("the expression is nested too deeply, from position 0 on") from None
     parser.expect_end()
     return node
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else _ESCAPES.get(escape[2], escape[2])
 
 
 class _Parser:
@@ -194,8 +202,7 @@ class _Parser:
         self._take()
         match kind:
             case "string":
-                unescaped = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), text[1:-1])
-                return Literal(unescaped, "string")
+                return Literal(_ESCAPE.sub(_unescaped, text[1:-1]), "string")
             case "number":
                 return Literal(float(text), "decimal") if "." in text else Literal(int(text), "integer")
             case "date":

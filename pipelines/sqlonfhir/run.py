@@ -31,16 +31,19 @@ def load_view(path: Path) -> CompiledView:
     """
     try:
         definition = json.loads(path.read_bytes())
+        return compile_view(
+            definition,
+            r4(),
+            key=lambda sql: f"split_part({sql}, '/', 2)",
+            secret=lambda sql: f"pseudonym_of_identifier({sql})",
+        )
     except OSError as error:
         raise _unreadable(path, error) from None
+    except RecursionError:
+        what = "a view nested this deeply is not supported"
+        raise ViewError("VIEW-UNSUPPORTED", what, where=str(path), remedy="Make it flatter.") from None
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
-    return compile_view(
-        definition,
-        r4(),
-        key=lambda sql: f"split_part({sql}, '/', 2)",
-        secret=lambda sql: f"pseudonym_of_identifier({sql})",
-    )
 
 
 def run_view(view: CompiledView, resources: Path, out: Path | None, maximum_line_bytes: int) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
+from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element
 
 NOT_SINGLE = "more than one value where one is expected"
 """How the error of a query starts when a path gives several values for a column that takes one."""
@@ -71,6 +71,11 @@ class Value:
     def with_sql(self, sql: str, *, many: bool | None = None) -> Value:
         """The same type with other SQL."""
         return replace(self, sql=sql, many=self.many if many is None else many, head=None)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds text: a string, code, URI, or a date as written."""
+        return self.type != KEY and SQL_TYPES.get(self.type) == "VARCHAR"
 
     @property
     def is_number(self) -> bool:

@@ -6,7 +6,9 @@ prefixed with ``_r_``. Every ``forEach`` becomes an UNNEST in a projection, neve
 
 from __future__ import annotations
 
+import math
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,14 +18,16 @@ from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SELECT_KEYS = {"column", "select", "forEach", "forEachOrNull", "unionAll", "repeat", "id", "extension"}
+_TAGS = {"ansi/type", "canonical", "pseudonym"}
 _ANSI = {
     "DATE": "CASE WHEN length({0}) >= 10 THEN TRY_CAST(left({0}, 10) AS DATE) END",
     "TIMESTAMP": "CASE WHEN length({0}) >= 10 THEN TRY_CAST(left({0}, 19) AS TIMESTAMP) END",
 }
 """`ansi/type` tags that a column may carry. Times are read as the local wall clock that was written."""
-_RELATION = "{{relation}}"
+_RELATION = f"relation_{secrets.token_hex(16)}"
+"""Stands for the relation until it is known; no text of a view can be equal to it."""
 _PARTIAL_DATE = r"^\d{4}(-\d{2})?$"
 EARLIEST, LATEST = "1900-01-01", "2100-01-01"
 """Dates outside this range are typing errors (operationalisation); the data checks are stricter."""
@@ -159,8 +163,8 @@ class _Compiler:
                 raise _invalid("a constant has a name and one value[x]", where)
             name, value = values[0]
             type_ = name[5:6].lower() + name[6:]
-            if type_ not in SQL_TYPES or not isinstance(value, (str, int, float)):
-                raise _invalid("its value is no FHIR primitive", f"{where}.{name}")
+            if not _is_constant(value, type_):
+                raise _invalid("its value is no such FHIR primitive", f"{where}.{name}")
             sql = quote(value) if isinstance(value, str) else str(value).upper()
             yield constant["name"], Value(sql, type_)
 
@@ -190,7 +194,7 @@ class _Compiler:
         for i, select in enumerate(selects):
             relation, added = self._select(select, f"{place}[{i}]", relation, scope)
             for column in added:
-                if column.name in {c.name for c in columns}:
+                if column.name.lower() in {c.name.lower() for c in columns}:
                     raise _invalid(f"the column name '{column.name}' occurs twice", f"{place}[{i}]")
                 columns.append(column)
         return relation, columns
@@ -200,6 +204,8 @@ class _Compiler:
             raise _invalid(f"a select has no '{min(unknown)}'", place)
         if "repeat" in select:
             raise _invalid("repeat is not supported yet", f"{place}.repeat", "VIEW-UNSUPPORTED")
+        if "forEach" in select and "forEachOrNull" in select:
+            raise _invalid("it has forEach or forEachOrNull, not both", place)
         inner = scope
         if "forEach" in select or "forEachOrNull" in select:
             relation, inner = self._for_each(select, place, relation, scope)
@@ -215,7 +221,7 @@ class _Compiler:
             relation, added = self._union(branches, f"{place}.unionAll", relation, inner, columns)
             columns = added
         scope.in_reach = inner.in_reach
-        if len({column.name for column in columns}) != len(columns):
+        if len({column.name.lower() for column in columns}) != len(columns):
             raise _invalid("a column name occurs twice", place)
         return relation, columns
 
@@ -251,30 +257,30 @@ class _Compiler:
     ) -> tuple[str, list[Column]]:
         """Concatenate the branches; columns already found `beside` them are computed before the union."""
         parts: list[str] = []
-        expected: list[str] = []
+        expected: list[tuple[str, str]] = []
         known: dict[str, Column] = {}
         for i, branch in enumerate(branches):
             before = list(scope.in_reach)
             part, columns = self._select(branch, f"{place}[{i}]", relation, scope)
             extra = scope.in_reach[len(before) :]
             scope.in_reach = before
-            names = [column.name for column in columns]
-            if i and names != expected:
-                raise _invalid("its columns differ from those of the first branch", f"{place}[{i}]")
-            expected = names
+            signature = [(column.name, column.type) for column in columns]
+            if i and signature != expected:
+                raise _invalid("its columns differ in name or type from those of the first branch", f"{place}[{i}]")
+            expected = signature
             known |= {column.name: column for column in [*beside, *columns]}
             # Output columns of an inner union are in the relation already: leave them out of the star.
             drop = [*extra, *(column.name for column in columns if column.sql == f'"{column.name}"')]
             star = "*" if not drop else "* EXCLUDE (" + ", ".join(f'"{name}"' for name in drop) + ")"
             outputs = "".join(f', {column.sql} AS "{column.name}"' for column in [*beside, *columns])
             parts.append(f"SELECT {star}{outputs} FROM {part}")
-        names = [*(column.name for column in beside), *expected]
+        names = [*(column.name for column in beside), *(name for name, _ in expected)]
         merged = [replace(known[name], sql=f'"{name}"') for name in names]
         return "(" + " UNION ALL ".join(parts) + ")", merged
 
     def _column(self, column: Mapping[str, Any], place: str, scope: _Scope) -> Column:
         name = column.get("name")
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _invalid("a column name starts with a letter and holds letters, digits and _", f"{place}.name")
         value = self._expression(column.get("path"), f"{place}.path", scope)
         if value.resource or value.type not in SQL_TYPES:
@@ -289,6 +295,8 @@ class _Compiler:
 
     def _tagged(self, output: Column, column: Mapping[str, Any], place: str) -> Column:
         for i, tag in enumerate(_list_of_objects(column.get("tag", []), f"{place}.tag")):
+            if tag.get("name") in _TAGS and output.type != "VARCHAR":
+                raise _invalid(f"the tag '{tag['name']}' is for one text", f"{place}.tag[{i}]")
             match tag.get("name"), tag.get("value"):
                 case "ansi/type", str(type_):
                     if type_ not in _ANSI:
@@ -302,11 +310,26 @@ class _Compiler:
                     output = replace(output, sql=f"nullif(split_part({output.sql}, '|', {number}), '')")
                 case "pseudonym", str(kind):
                     output = replace(output, sql=self._secret(f"({quote(kind + ':')} || {output.sql})"))
+                case str(name), _ if name in _TAGS:
+                    raise _invalid(f"the tag '{name}' has no such value", f"{place}.tag[{i}]")
         return output
 
 
 def _invalid(what: str, place: str, code: str = "VIEW-INVALID") -> ViewError:
     return ViewError(code, what, where=place, remedy="Correct the ViewDefinition.")
+
+
+def _is_constant(value: Any, type_: str) -> bool:
+    match SQL_TYPES.get(type_) if type_ != KEY else None:
+        case "BOOLEAN":
+            return isinstance(value, bool)
+        case "BIGINT":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "DOUBLE":
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        case "VARCHAR":
+            return isinstance(value, str)
+    return False
 
 
 def _list_of_objects(value: Any, place: str) -> list[Mapping[str, Any]]:

@@ -55,11 +55,16 @@ def _gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(batches)
 
 
-def count_lines(path: Path) -> int:
-    """The number of lines in a file; a last line without a line end counts."""
-    lines, last = 0, b"\n"
+def measure_lines(path: Path, maximum_line_bytes: int) -> tuple[int, bool]:
+    """The number of lines in a file (a last line without a line end counts), and whether one is too long."""
+    lines, begun, too_long = 0, 0, False
     with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
-            last = block[-1:]
-    return lines + (last != b"\n")
+        # A line that lies within one block cannot be too long: only those that cross blocks are measured.
+        while block := file.read(min(1 << 22, maximum_line_bytes)):
+            first = block.find(b"\n")
+            begun += len(block) if first < 0 else first + 1
+            too_long = too_long or begun > maximum_line_bytes
+            if first >= 0:
+                begun = len(block) - 1 - block.rfind(b"\n")
+                lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+    return lines + (begun > 0), too_long

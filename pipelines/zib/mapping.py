@@ -26,7 +26,7 @@ from pipelines.sqlonfhir.fhir_types import r4
 from pipelines.sqlonfhir.reading import open_duckdb, relation_of
 from pipelines.sqlonfhir.views import EARLIEST, LATEST
 from pipelines.zib.accounts import FileAccount, QuarantineFile
-from pipelines.zib.batches import Misread, count_lines, read_clean
+from pipelines.zib.batches import Misread, measure_lines, read_clean
 from pipelines.zib.catalogue import Catalogue, ZibTable
 from pipelines.zib.duplicates import INDEX, find_duplicates, index_columns
 from pipelines.zib.keys import pseudonym_column
@@ -185,7 +185,9 @@ class _Mapping:
         resource_type = _type_of_first_line(file.path)
         if resource_type is None or resource_type not in self._catalogue.schemas:
             return False
-        total = count_lines(file.path)
+        total, too_long = measure_lines(file.path, self._maximum_line_bytes)
+        if too_long:
+            return False
         outcomes = []
         try:
             for start, batch in self._batches(file.path, resource_type):
