@@ -45,7 +45,7 @@ ONE = Literal(1, "integer")
         ("first()", Call(None, "first", ())),
         ("a.where(b = 1).c", Member(Call(A, "where", (Binary("=", B, ONE),)), "c")),
         ("a.join(', ')", Call(A, "join", (Literal(", ", "string"),))),
-        ("value.ofType(FHIR.Quantity)", Call(Member(None, "value"), "ofType", (Member(Member(None, "FHIR"), "Quantity"),))),
+        ("a.ofType(FHIR.Quantity)", Call(A, "ofType", (Member(Member(None, "FHIR"), "Quantity"),))),
         (" a\n.\tb ", Member(A, "b")),
     ],
 )  # fmt: skip
