@@ -24,7 +24,7 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1280,1000",
 )  # fmt: skip
-OFFLINE = ("file:", "data:", "blob:")
+OFFLINE = ("file:", "data:", "blob:", "chrome:")  # chrome: the browser's own start page
 
 
 @pytest.fixture(scope="module")
