@@ -59,13 +59,12 @@ def _other_form(parts: ReferenceParts, root: Root, wanted: str | None) -> str:
     fragment = f"substr({parts.reference}, 2)"
     found = f"(list_filter({root.contained}, lambda c: c.id = {fragment})[1]).resourceType"
     # A contained resource that was made a row of its own has the id of its root in its own id.
-    inside = (
-        f"CASE WHEN contains({root.id}, '#') THEN split_part({root.id}, '#', 1) ELSE '{root.type}.' || {root.id} END"
-    )
+    own = f"CASE WHEN contains({root.id}, '#') THEN split_part({root.id}, '#', 1) ELSE '{root.type}.' || {root.id} END"
+    identified = f"{type_} || '?' || coalesce({parts.system}, '') || '|' || {parts.value}"
     return (
         f"CASE WHEN starts_with({parts.reference}, '#')"
-        f" THEN coalesce({found}, {type_}) || '/' || {inside} || {parts.reference}"
+        f" THEN coalesce({found}, {type_}) || '/' || {own} || {parts.reference}"
         f" WHEN regexp_matches({parts.reference}, {quote(_URN)})"
         f" THEN {type_} || '/' || regexp_extract({parts.reference}, {quote(_URN)}, 1)"
-        f" WHEN {parts.value} IS NOT NULL THEN {type_} || '?' || coalesce({parts.system}, '') || '|' || {parts.value} END"
+        f" WHEN {parts.value} IS NOT NULL THEN {identified} END"
     )
