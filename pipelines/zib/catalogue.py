@@ -64,6 +64,7 @@ def _load(path: Path) -> ZibTable:
             r4(),
             key=None,
             secret=lambda sql: f"pseudonym_of_identifier({sql})",
+            codings=None,
         )
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
