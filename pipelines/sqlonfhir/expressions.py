@@ -141,6 +141,8 @@ class Expressions:
                 some = "(" + " OR ".join(exists(value) for value in values) + ")"
                 return Value(some if name == "exists" else f"(NOT {some})", "boolean")
             raise ExpressionError(f"{name}() on a choice element needs ofType(...) first")
+        if name == "iif":
+            return self._iif(origin, arguments, row_index)
         if name in _NOT_YET:
             raise ExpressionError(f"{name}() is not supported yet")
         if name in ("where", "exists") and arguments:
@@ -192,6 +194,18 @@ class Expressions:
         elif origin.type == type_:
             return origin
         raise ExpressionError(f"ofType({type_}): the element cannot have that type")
+
+    def _iif(self, origin: Value, arguments: tuple[fhirpath.Node, ...], row_index: str) -> Value:
+        """``iif(condition, then, otherwise)`` of single primitive values; without `otherwise` it is empty."""
+        if len(arguments) not in (2, 3):
+            _expect("iif", arguments, 3)
+        test, *chosen = (self._value(argument, origin, row_index) for argument in arguments)
+        types = {value.type for value in chosen}
+        alike = len(types) == 1 or (KEY not in types and all(value.is_text for value in chosen))
+        if any(value.many for value in chosen) or not alike or not types <= SQL_TYPES.keys():
+            raise ExpressionError("iif() chooses between single values of one type")
+        branches = f"THEN {chosen[0].sql}" + "".join(f" ELSE {value.sql}" for value in chosen[1:])
+        return Value(f"CASE WHEN {criterion(test)} {branches} END", types.pop() if len(types) == 1 else "string")
 
     def _where(self, origin: Value, condition: fhirpath.Node, row_index: str) -> Value:
         if origin.resource:
