@@ -24,6 +24,7 @@ from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.extract.records import is_gzip, read_records
 from pipelines.sqlonfhir.fhir_types import r4
 from pipelines.sqlonfhir.reading import open_duckdb, relation_of
+from pipelines.sqlonfhir.units import register_units
 from pipelines.sqlonfhir.views import EARLIEST, LATEST
 from pipelines.zib.accounts import FileAccount, QuarantineFile
 from pipelines.zib.batches import Misread, measure_lines, read_clean
@@ -108,6 +109,7 @@ def map_export(
         QuarantineFile(out / "quarantine.ndjson", export.institution) as quarantine,
     ):
         pseudonyms.register(connection)
+        register_units(connection)
         mapping = _Mapping(export, catalogue, pseudonyms, connection, quarantine, work, maximum_line_bytes)
         return mapping.run(out, on_progress)
 
@@ -237,7 +239,7 @@ class _Mapping:
         finished = {INDEX: self._with_origin(index, outcome)}
         for table, rows in results:
             for column in table.view.outputs:
-                if column.is_key:
+                if column.kind == "key":
                     place = rows.column_names.index(column.name)
                     keys = pseudonym_column(self._pseudonyms, rows[column.name])
                     rows = rows.set_column(place, column.name, keys)

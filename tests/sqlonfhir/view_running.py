@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.sqlonfhir.fhir_types import r4
-from pipelines.sqlonfhir.run import run_view
-from pipelines.sqlonfhir.views import CompiledView, compile_view
+from pipelines.sqlonfhir.run import compile_plainly, run_view
+from pipelines.sqlonfhir.views import CompiledView
 
 LIMIT = 1 << 20
 Row = dict[str, Any]
@@ -15,12 +15,7 @@ Row = dict[str, Any]
 
 def compiled(view: Any) -> CompiledView:
     """The view with plain ids for keys, as in `uitkomst view`."""
-    return compile_view(
-        view,
-        r4(),
-        key=lambda sql: f"split_part({sql}, '/', 2)",
-        secret=lambda sql: f"pseudonym_of_identifier({sql})",
-    )
+    return compile_plainly(view, r4())
 
 
 def view_of(resource: str, *selects: Row, **more: Any) -> Row:
