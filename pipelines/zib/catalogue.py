@@ -17,6 +17,11 @@ from pipelines.zib.concept_maps import ConceptMap, load_concept_maps
 from pipelines.zib.releases import FOLDERS, types_of
 
 
+_CONCEPT_MAPS = "codes/concept_maps"
+MAPPING_FOLDERS = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS)
+"""The folders below `mappings` that `load_catalogue` reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class ZibTable:
     """A ZIB table and the view that fills it from each release that has a source for it.
@@ -87,7 +92,7 @@ def load_catalogue(mappings: Path) -> Catalogue:
         tables,
         {release: schemas for release in FOLDERS if (schemas := _schemas(tables, release))},
         {release: _systems(mappings / "zib" / name / "systems.csv") for release, name in FOLDERS.items()},
-        load_concept_maps(mappings / "codes" / "concept_maps"),
+        load_concept_maps(mappings / _CONCEPT_MAPS),
     )
 
 
