@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.fhir_types import Element, r4
+from pipelines.sqlonfhir.tags import UnitTable
+from pipelines.sqlonfhir.units import is_unit
 from pipelines.sqlonfhir.values import Schema
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 
@@ -52,11 +55,31 @@ def load_catalogue(folder: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(folder), remedy="Set UITKOMST_MAPPINGS."
         )
-    tables = tuple(_load(path) for path in paths)
+    units = load_units(folder.parents[1] / "codes" / "laboratory_units.csv")
+    tables = tuple(_load(path, units) for path in paths)
     return Catalogue(tables, _schemas(tables))
 
 
-def _load(path: Path) -> ZibTable:
+def load_units(path: Path) -> UnitTable:
+    """The UCUM unit that the results of each laboratory test are converted to; none when there is no such file.
+
+    Raises:
+        TerminalError: `UNITS-INVALID` for a code that occurs twice, or a unit that is none of UCUM.
+    """
+    if not path.exists():
+        return {}
+    units: dict[tuple[str, str], str] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            test = row["system"], row["code"]
+            if test in units or not is_unit(row["ucum_code"]):
+                what = f"{row['code']} occurs twice, or {row['ucum_code']} is no unit of UCUM"
+                raise TerminalError("UNITS-INVALID", what, where=str(path), remedy="Correct the file.")
+            units[test] = row["ucum_code"]
+    return units
+
+
+def _load(path: Path, units: UnitTable) -> ZibTable:
     content = path.read_bytes()
     try:
         view = compile_view(
@@ -65,6 +88,7 @@ def _load(path: Path) -> ZibTable:
             key=None,
             secret=lambda sql: f"pseudonym_of_identifier({sql})",
             codings=None,
+            units={"laboratory_units": units},
         )
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
