@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,6 +72,12 @@ class FhirTypes:
         """The element `name` of `type_`, or None when the type has no such element."""
         spec = self._elements.get(type_, {}).get(name)
         return None if spec is None else Element(name, spec.removesuffix("*"), spec.endswith("*"))
+
+    def elements(self, type_: str) -> Iterator[Element]:
+        """All elements of `type_`, choice elements as their alternatives."""
+        for name in self._elements.get(type_, {}):
+            if not name.endswith("[x]") and (element := self.element(type_, name)):
+                yield element
 
     def choices(self, type_: str, name: str) -> tuple[Element, ...]:
         """The alternatives of the choice element `name` [x] of `type_`; empty when it is none."""
