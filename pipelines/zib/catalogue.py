@@ -1,4 +1,4 @@
-"""The ZIB tables: one ViewDefinition per table and release in `mappings/zib/<release>/`, all releases giving one table."""
+"""The ZIB tables: per release a ViewDefinition in `mappings/zib/<release>/`, all releases giving the same table."""
 
 from __future__ import annotations
 
