@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pipelines.sqlonfhir import fhirpath
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element, FhirTypes
@@ -96,6 +97,8 @@ class Expressions:
                 return self._call(origin_or_choice, name, arguments, row_index)
 
     def _member(self, origin: Value, name: str) -> Value | Choice:
+        if name == "extension" and origin.type in SQL_TYPES:
+            return self.read(self._beside(origin), "extension")
         element = self._types.element(origin.type, name)
         if element is not None:
             return self._read(origin, element)
@@ -104,7 +107,18 @@ class Expressions:
             raise ExpressionError(f"{origin.type} has no element '{name}'")
         return Choice(origin, choices)
 
+    def _beside(self, primitive: Value) -> Value:
+        """The object in which JSON keeps the extensions of a primitive, such as ``_birthDate``."""
+        if primitive.source is None:
+            raise ExpressionError("the extension of a primitive that was filtered or computed is not supported")
+        origin, element = primitive.source
+        return self._read(origin, Element(f"_{element.name}", "Element", element.many))
+
     def _read(self, origin: Value, element: Element) -> Value:
+        found = self._read_plainly(origin, element)
+        return replace(found, source=(origin, element)) if element.type in SQL_TYPES else found
+
+    def _read_plainly(self, origin: Value, element: Element) -> Value:
         if origin.schema is None:
             raise ExpressionError(f"'{element.name}' cannot be read from a computed value")
         schema = origin.schema.child(element)
