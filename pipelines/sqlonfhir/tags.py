@@ -1,6 +1,8 @@
-"""What the column tags `codings` and `ucum` compile to."""
+"""What the column tags `codings`, `ucum` and `ucum/unit` compile to."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pipelines.sqlonfhir.expressions import Expressions
 from pipelines.sqlonfhir.fhir_types import FhirTypes
@@ -40,7 +42,24 @@ def is_quantity(types: FhirTypes, type_: str) -> bool:
 
 
 def quantity_in(expressions: Expressions, quantity: Value, unit: str) -> str:
-    """SQL of a quantity's value in the UCUM unit `unit`; its code counts only where its system is UCUM."""
+    """SQL of a quantity's value in the UCUM unit that the SQL `unit` gives; its code counts only where it is UCUM."""
     one = quantity.with_sql(single(quantity), many=False)
     value, system, code = (expressions.read(one, name).sql for name in ("value", "system", "code"))
-    return f"to_ucum({value}, CASE WHEN {system} = {quote(UCUM)} THEN {code} END, {quote(unit)})"
+    return f"to_ucum({value}, CASE WHEN {system} = {quote(UCUM)} THEN {code} END, {unit})"
+
+
+UnitTable = Mapping[tuple[str, str], str]
+"""The UCUM unit of each (system, code), for example of a laboratory test."""
+
+
+def unit_for(expressions: Expressions, codings: Value, units: UnitTable) -> str:
+    """SQL of the unit that the first coding in the table has; null when none is in it."""
+    if not units:
+        return "NULL::VARCHAR"
+    pairs = (f"{quote(f'{system}|{code}')}: {quote(unit)}" for (system, code), unit in sorted(units.items()))
+    table = "MAP {" + ", ".join(pairs) + "}"
+    coding = codings.with_sql("_coding", many=False)
+    system, code = (expressions.read(coding, name).sql for name in ("system", "code"))
+    items = codings.sql if codings.many else f"[{codings.sql}]"
+    found = f"list_transform({items}, lambda _coding: {table}[{system} || '|' || {code}])"
+    return f"list_filter({found}, lambda _unit: _unit IS NOT NULL)[1]"

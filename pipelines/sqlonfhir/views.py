@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
-from pipelines.sqlonfhir.tags import codings_text, is_quantity, quantity_in
+from pipelines.sqlonfhir.tags import UnitTable, codings_text, is_quantity, quantity_in, unit_for
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -105,7 +105,13 @@ class _Scope:
 
 
 def compile_view(
-    view: Mapping[str, Any], types: FhirTypes, *, key: KeySql | None, secret: KeySql, codings: KeySql | None
+    view: Mapping[str, Any],
+    types: FhirTypes,
+    *,
+    key: KeySql | None,
+    secret: KeySql,
+    codings: KeySql | None,
+    units: Mapping[str, UnitTable] | None = None,
 ) -> CompiledView:
     """Compile a ViewDefinition.
 
@@ -117,18 +123,26 @@ def compile_view(
         secret: SQL from a direct identifier to its pseudonym, for columns with the tag `pseudonym`.
         codings: SQL from the text of `codings_text` to its id, for columns with the tag `codings`; None to have that
             text itself in columns of kind ``codings``.
+        units: by name, the tables that the tags `ucum` and `ucum/unit` may point to as ``@name``.
 
     Raises:
         ViewError: with the path of the offending part, for example ``select[0].column[1].path``.
     """
-    return _Compiler(view, types, key, secret, codings).compile()
+    return _Compiler(view, types, key, secret, codings, units or {}).compile()
 
 
 class _Compiler:
     def __init__(
-        self, view: Mapping[str, Any], types: FhirTypes, key: KeySql | None, secret: KeySql, codings: KeySql | None
+        self,
+        view: Mapping[str, Any],
+        types: FhirTypes,
+        key: KeySql | None,
+        secret: KeySql,
+        codings: KeySql | None,
+        units: Mapping[str, UnitTable],
     ) -> None:
         self._view = view
+        self._units = units
         self._codings = codings
         self._types = types
         self._key = key
@@ -296,12 +310,17 @@ class _Compiler:
             raise _invalid("a column name starts with a letter and holds letters, digits and _", f"{place}.name")
         value = self._expression(column.get("path"), f"{place}.path", scope)
         tags = {str(tag.get("name")): tag for tag in _list_of_objects(column.get("tag", []), f"{place}.tag")}
-        for tag in ("codings", "ucum"):
+        for tag in ("codings", "ucum", "ucum/unit"):
             if tag in tags:
                 if len(tags) > 1:
                     raise _invalid(f"the tag '{tag}' goes with no other", f"{place}.tag")
-                read = self._codings_column if tag == "codings" else self._ucum_column
-                return read(name, value, tags[tag].get("value"), column, place)
+                setting = tags[tag].get("value")
+                match tag:
+                    case "codings":
+                        return self._codings_column(name, value, setting, column, place)
+                    case "ucum":
+                        return self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
+                return self._unit_column(name, value, setting, place)
         return self._plain_column(name, value, column, place)
 
     def _plain_column(self, name: str, value: Value, column: Mapping[str, Any], place: str) -> Column:
@@ -324,12 +343,31 @@ class _Compiler:
             return Column(name, text, "VARCHAR", "codings")
         return Column(name, self._codings(text), "VARCHAR")
 
-    def _ucum_column(self, name: str, value: Value, unit: Any, column: Mapping[str, Any], place: str) -> Column:
-        if not isinstance(unit, str) or not unit:
-            raise _invalid("the tag 'ucum' names a UCUM unit", f"{place}.tag")
+    def _ucum_column(self, name: str, value: Value, unit: str, column: Mapping[str, Any], place: str) -> Column:
         if value.schema is None or not is_quantity(self._types, value.type) or column.get("collection") is True:
             raise _invalid(f"the tag 'ucum' is for one Quantity, not {value.type}", f"{place}.tag")
         return Column(name, quantity_in(self._expressions, value, unit), "DOUBLE")
+
+    def _unit(self, unit: Any, place: str, scope: _Scope) -> str:
+        """SQL of the unit that a `ucum` tag names; ``@table`` looks it up by the codings in `code`."""
+        if not isinstance(unit, str) or not unit:
+            raise _invalid("the tag 'ucum' names a UCUM unit", f"{place}.tag")
+        if not unit.startswith("@"):
+            return quote(unit)
+        codings = self._expression("code.coding", f"{place}.tag", scope)
+        return unit_for(self._expressions, codings, self._unit_table(unit, place))
+
+    def _unit_column(self, name: str, value: Value, setting: Any, place: str) -> Column:
+        if value.type != "Coding":
+            raise _invalid(f"the tag 'ucum/unit' is for codings, not {value.type}", f"{place}.tag")
+        return Column(name, unit_for(self._expressions, value, self._unit_table(setting, place)), "VARCHAR")
+
+    def _unit_table(self, setting: Any, place: str) -> UnitTable:
+        if not isinstance(setting, str) or not setting.startswith("@"):
+            raise _invalid("a table of units is written as @name", f"{place}.tag")
+        if (table := self._units.get(setting[1:])) is None:
+            raise _invalid(f"the table of units {setting} is not known here", f"{place}.tag", "VIEW-UNSUPPORTED")
+        return table
 
     def _tagged(self, output: Column, column: Mapping[str, Any], place: str) -> Column:
         for i, tag in enumerate(_list_of_objects(column.get("tag", []), f"{place}.tag")):

@@ -1,4 +1,4 @@
-"""The ZIB tables: one ViewDefinition per table and release in `mappings/zib/<release>/`, all releases giving one table."""
+"""The ZIB tables: per release a ViewDefinition in `mappings/zib/<release>/`, all releases giving the same table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from pathlib import Path
 
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.fhir_types import Element, Release
+from pipelines.sqlonfhir.tags import UnitTable
 from pipelines.sqlonfhir.values import Schema
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 from pipelines.zib.concept_maps import ConceptMap, load_concept_maps
+from pipelines.zib.laboratory_units import load_laboratory_units
 from pipelines.zib.releases import FOLDERS, types_of
+
+
+_CONCEPT_MAPS = "codes/concept_maps"
+MAPPING_FOLDERS = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS)
+"""The folders below `mappings` that `load_catalogue` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ def load_catalogue(mappings: Path) -> Catalogue:
 
     Raises:
         TerminalError: `MAPPING-MISSING` when there is none, `MAPPING-RELEASES-DIFFER` when a table has other columns
-            in one release than in the other, `CONCEPT-MAP-INVALID` or `CODE-SYSTEMS-INVALID`.
+            in one release than in the other, `CONCEPT-MAP-INVALID`,
+            `CODE-SYSTEMS-INVALID` or `UNITS-INVALID`.
         ViewError: for an invalid ViewDefinition, naming file and path.
     """
     paths: dict[str, dict[Release, Path]] = {}
@@ -82,18 +90,19 @@ def load_catalogue(mappings: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(mappings), remedy="Set UITKOMST_MAPPINGS."
         )
-    tables = tuple(_load(name, paths[name]) for name in sorted(paths))
+    units = load_laboratory_units(mappings / "codes" / "laboratory_units.csv")
+    tables = tuple(_load(name, paths[name], units) for name in sorted(paths))
     return Catalogue(
         tables,
         {release: schemas for release in FOLDERS if (schemas := _schemas(tables, release))},
         {release: _systems(mappings / "zib" / name / "systems.csv") for release, name in FOLDERS.items()},
-        load_concept_maps(mappings / "codes" / "concept_maps"),
+        load_concept_maps(mappings / _CONCEPT_MAPS),
     )
 
 
-def _load(name: str, paths: Mapping[Release, Path]) -> ZibTable:
+def _load(name: str, paths: Mapping[Release, Path], units: UnitTable) -> ZibTable:
     contents = {release: path.read_bytes() for release, path in paths.items()}
-    views = {release: _compile(contents[release], release, path) for release, path in paths.items()}
+    views = {release: _compile(contents[release], release, path, units) for release, path in paths.items()}
     table = ZibTable(name, views, hashlib.sha256(b"\0".join(contents.values())).hexdigest()[:12])
     expected = {column.name: (column.type, column.kind) for column in table.view.outputs}
     for release, view in views.items():
@@ -109,7 +118,7 @@ def _load(name: str, paths: Mapping[Release, Path]) -> ZibTable:
     return table
 
 
-def _compile(content: bytes, release: Release, path: Path) -> CompiledView:
+def _compile(content: bytes, release: Release, path: Path, units: UnitTable) -> CompiledView:
     try:
         return compile_view(
             json.loads(content),
@@ -117,6 +126,7 @@ def _compile(content: bytes, release: Release, path: Path) -> CompiledView:
             key=None,
             secret=lambda sql: f"pseudonym_of_identifier({sql})",
             codings=None,
+            units={"laboratory_units": units},
         )
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None

@@ -1,4 +1,4 @@
-"""The FHIR release of a resource: told from its profiles, from a stated `fhirVersion`, or from its shape; never assumed.
+"""The FHIR release of a resource: told from its profiles, a stated `fhirVersion` or its shape; never assumed.
 
 Profiles weigh most, then shape: elements, and kinds of JSON values, that only one of the releases has.
 """
@@ -36,11 +36,18 @@ def types_of(release: Release) -> FhirTypes:
 
 def release_of(resource: Mapping[str, Any]) -> Release | None:
     """The release a resource is in; None when nothing tells, or when what tells contradicts itself."""
-    profiles = _profiles(resource)
+    profiles = profiles_of(resource)
     if (told := told_by_profiles(profiles)) is not None:
         return told
     shapes = _shapes(resource)
     return _one(shapes) or (None if shapes else _told_weakly(profiles))
+
+
+def profiles_of(resource: Mapping[str, Any]) -> list[str]:
+    """The profiles that a resource names."""
+    meta = resource.get("meta")
+    listed = meta.get("profile") if isinstance(meta, dict) else None
+    return [profile for profile in listed if isinstance(profile, str)] if isinstance(listed, list) else []
 
 
 def told_by_profiles(profiles: Iterable[str]) -> Release | None:
@@ -90,12 +97,6 @@ def release_of_row(profiles: str | None, has_r4: bool, has_stu3: bool) -> Releas
 
 def _add_profiles(schema: Schema) -> None:
     schema.child(Element("meta", "Meta", False)).child(Element("profile", "canonical", True))
-
-
-def _profiles(resource: Mapping[str, Any]) -> list[str]:
-    meta = resource.get("meta")
-    listed = meta.get("profile") if isinstance(meta, dict) else None
-    return [profile for profile in listed if isinstance(profile, str)] if isinstance(listed, list) else []
 
 
 def _told_weakly(profiles: Iterable[str]) -> Release | None:

@@ -17,9 +17,15 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
     "nothing tells": ({"resourceType": "Condition", "id": "a"}, None),
     "nl-core": ({"resourceType": "Condition", "meta": {"profile": [R4_PROFILE]}}, "r4"),
     "fhir.nl": ({"resourceType": "Patient", "meta": {"profile": [STU3_PROFILE + "|2.1"]}}, "stu3"),
-    "gp": ({"resourceType": "Encounter", "meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/gp-Encounter"]}}, "stu3"),
+    "gp": (
+        {"resourceType": "Encounter", "meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/gp-Encounter"]}},
+        "stu3",
+    ),
     "zib": ({"resourceType": "Condition", "meta": {"profile": [ZIB_PROFILE]}}, "stu3"),
-    "two profiles of two releases": ({"resourceType": "Condition", "meta": {"profile": [R4_PROFILE, STU3_PROFILE]}}, None),
+    "two profiles of two releases": (
+        {"resourceType": "Condition", "meta": {"profile": [R4_PROFILE, STU3_PROFILE]}},
+        None,
+    ),
     "zib beside nl-core": ({"resourceType": "Condition", "meta": {"profile": [ZIB_PROFILE, R4_PROFILE]}}, "r4"),
     "shape outweighs zib": (
         {"resourceType": "Condition", "meta": {"profile": [ZIB_PROFILE]}, "clinicalStatus": {"coding": []}},
@@ -78,7 +84,9 @@ def in_sql(folder: Path, resource: dict[str, Any]) -> str | None:
     return release_of_row(*row)
 
 
-@pytest.mark.parametrize(("folder", "release", "count"), [("nictiz-zib2020", "r4", 271), ("nictiz-zib2017", "stu3", 208)])
+@pytest.mark.parametrize(
+    ("folder", "release", "count"), [("nictiz-zib2020", "r4", 271), ("nictiz-zib2017", "stu3", 208)]
+)
 def test_the_official_examples(folder: str, release: str, count: int, tmp_path: Path) -> None:
     paths = sorted((SHARED / "examples" / folder).glob("*.json"))
     if not paths:
