@@ -58,7 +58,7 @@ from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.validate.batch import validate_batch
-from pipelines.zib.catalogue import MAPPING_FOLDERS, Catalogue, load_catalogue
+from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.mapping import OnProgress, map_export
 
@@ -347,7 +347,7 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / folder for folder in MAPPING_FOLDERS)),
+            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
@@ -418,10 +418,10 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _digest(*folders: Path) -> str:
-    """A short hash of the files in folders; a folder may be absent."""
+def _digest(*sources: Path) -> str:
+    """A short hash of files, and of the files in folders; those that are absent count as empty."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.glob("*") if p.is_file()):
+    for source in sources:
+        for path in [source] if source.is_file() else sorted(p for p in source.glob("*") if p.is_file()):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

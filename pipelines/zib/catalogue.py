@@ -20,8 +20,9 @@ from pipelines.zib.releases import FOLDERS, types_of
 
 
 _CONCEPT_MAPS = "codes/concept_maps"
-MAPPING_FOLDERS = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS)
-"""The folders below `mappings` that `load_catalogue` reads."""
+_LABORATORY_UNITS = "codes/laboratory_units.csv"
+MAPPING_SOURCES = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS, _LABORATORY_UNITS)
+"""The folders and files below `mappings` that `load_catalogue` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def load_catalogue(mappings: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(mappings), remedy="Set UITKOMST_MAPPINGS."
         )
-    units = load_laboratory_units(mappings / "codes" / "laboratory_units.csv")
+    units = load_laboratory_units(mappings / _LABORATORY_UNITS)
     tables = tuple(_load(name, paths[name], units) for name in sorted(paths))
     return Catalogue(
         tables,
