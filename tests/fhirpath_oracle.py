@@ -4,8 +4,8 @@ import copy
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -46,11 +46,13 @@ class Oracle:
         key: turns ``Type/id`` (and the other forms of a reference's key) into a key.
         secret: turns ``kind:value`` into a pseudonym.
         release: of FHIR.
+        units: the unit of each (system, code) in each table that a tag may point to.
     """
 
     key: Callable[[str], str | None]
     secret: Callable[[str], str]
     release: Release = "r4"
+    units: Mapping[str, Mapping[tuple[str, str], str]] = field(default_factory=dict)
 
     def rows(self, view: dict[str, Any], resource: dict[str, Any]) -> list[Row]:
         """The rows that `view` gives for one resource."""
@@ -129,6 +131,8 @@ class _Evaluation:
         values = self._values(column["path"], focus, base, variables)
         if "codings" in tags:
             return codings_id(values)
+        if "ucum/unit" in tags:
+            return self._unit(tags["ucum/unit"], values)
         if column.get("collection"):
             return values
         if len(values) > 1:
@@ -156,9 +160,14 @@ class _Evaluation:
             url, _, version = value.partition("|")
             return (url if setting == "url" else version) or None
         if name == "ucum":
-            return in_unit(value, setting)
+            unit = self._unit(setting, self.root["code"].get("coding", [])) if setting[0] == "@" else setting
+            return None if unit is None else in_unit(value, unit)
         assert name == "pseudonym"
         return self.oracle.secret(f"{setting}:{value}")
+
+    def _unit(self, table: str, codings: list[dict[str, Any]]) -> str | None:
+        units = (self.oracle.units[table[1:]].get((c.get("system"), c.get("code"))) for c in codings)
+        return next(filter(None, units), None)
 
     def _path_along(self, base: str, path: str) -> str:
         """Where `path` leads from `base` in the FHIR model, whatever it filters on the way."""
