@@ -1,4 +1,4 @@
-"""The official zib2017 examples (STU3): every value that `map_export` gives is the one fhirpathpy finds at that path."""
+"""The official zib2017 examples (STU3): every value is the one that fhirpathpy finds at its path."""
 
 import csv
 import json
