@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.validate.rules import Suite, load_suites
+from pipelines.zib.catalogue import load_catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPECTATIONS = REPOSITORY / "expectations"
@@ -19,12 +19,19 @@ AS_OF = date(2025, 6, 30)
 
 SUITES = load_suites(EXPECTATIONS)
 
-_NUMBERS = {"value", "value_number", "weight_value", "height_value", "reference_low", "reference_high"}
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
 
 
 def schema_of(table: str) -> pa.Schema:
-    """The columns of a table as docs/tables.md lists them, typed by the naming rules of that page."""
-    return pa.schema([(name, _type_of(name)) for name in _columns()[table]])
+    """The columns of a table as its view gives them."""
+    return pa.schema(_columns()[table])
 
 
 def table_of(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -44,18 +51,9 @@ def examples(suite: Suite) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 @cache
-def _columns() -> dict[str, list[str]]:
-    page = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8")
-    common = ["institution", "resource_key", "patient_key", "source_file", "source_line"]
-    rows = re.findall(r"^\| `((?:zib|prom)_\w+)` \| (.+) \|$", page, flags=re.MULTILINE)
-    return {table: common + re.findall(r"`([a-z0-9_]+)`", cells) for table, cells in rows}
-
-
-def _type_of(column: str) -> pa.DataType:
-    if column.endswith("_date"):
-        return pa.date32()
-    if column.endswith("_at"):
-        return pa.timestamp("us")
-    if column in _NUMBERS or column.endswith("_mmhg"):
-        return pa.float64()
-    return {"source_line": pa.int64(), "deceased": pa.bool_()}.get(column, pa.string())
+def _columns() -> dict[str, list[tuple[str, pa.DataType]]]:
+    ends = [("source_file", pa.string()), ("source_line", pa.int64())]
+    return {
+        table.name: [("institution", pa.string()), *((c.name, _TYPES[c.type]) for c in table.view.outputs), *ends]
+        for table in load_catalogue(REPOSITORY / "mappings").tables
+    }

@@ -60,7 +60,7 @@ def test_an_example_row_passes_every_rule(table: str, session: GxSession) -> Non
 @pytest.mark.parametrize("table", SUITES)
 def test_an_example_changes_only_columns_that_exist(table: str) -> None:
     known = set(schema_of(table).names)
-    assert set(SUITES[table].meta["example_row"]) == known
+    assert set(SUITES[table].meta["example_row"]) <= known
     assert {column for _, _, row in examples(SUITES[table]) for column in row} <= known
 
 

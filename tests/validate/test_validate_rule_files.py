@@ -22,20 +22,7 @@ from pipelines.validate.suites import validate_tables
 
 CATALOGUE = REPOSITORY / "../shared/reference/zib2020_catalogue.json"
 
-TABLES_OF_THE_CONTRACT = {
-    "zib_patient",
-    "zib_problem",
-    "zib_procedure",
-    "zib_encounter",
-    "zib_laboratory_test_result",
-    "zib_blood_pressure",
-    "zib_body_weight",
-    "zib_body_height",
-    "zib_tobacco_use",
-    "zib_medication_use",
-    "prom_answer",
-    "prom_question",
-}
+TABLES_OF_THE_CONTRACT = {path.stem for path in (REPOSITORY / "mappings" / "zib" / "2020").glob("*.json")}
 
 
 def value_set(table: str, rule_id: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,7 @@ PROFILES: dict[str, set[str]] = {
     "prom_question": set(),
 }
 """The profiles of the examples that belong in each table; a table without is held by `golden`."""
+CASES = sorted((Path(__file__).parent / "golden").glob("*/input/*.ndjson"))
 SOME = {"zib_allergy_reaction"}
 """Tables of a container that not every resource of the profile has."""
 VIEWS = sorted(path.stem for path in MAPPINGS.glob("*.json"))
@@ -134,6 +136,40 @@ def test_the_rows_are_those_that_fhirpathpy_finds(mapped: Mapped, table: str) ->
         assert len(found) == len(expected), f"{name} has {len(found)} rows in {table}"
         for left, right in zip(found, expected, strict=True):
             assert differences(left, right) == [], name
+
+
+@pytest.fixture(scope="module")
+def mapped_cases(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+    """The golden cases: what the examples do not have, and what profiles do not ask but exports hold."""
+    contents = {f"{path.parent.parent.name}-{path.name}": path.read_bytes() for path in CASES}
+    return map_files(tmp_path_factory.mktemp("cases"), contents)
+
+
+def cases() -> dict[tuple[str, int], dict[str, Any]]:
+    return {
+        (f"{path.parent.parent.name}-{path.name}", line): json.loads(text)
+        for path in CASES
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    }
+
+
+@pytest.mark.parametrize("table", VIEWS)
+def test_the_rows_of_the_golden_cases_are_those_that_fhirpathpy_finds(mapped_cases: Mapped, table: str) -> None:
+    view = view_of(table)
+    for place, resource in cases().items():
+        expected = ORACLE.rows(view, resource)
+        found = [row for row in mapped_cases.tables[table] if (row["source_file"], row["source_line"]) == place]
+        assert len(found) == len(expected), place
+        for left, right in zip(found, expected, strict=True):
+            assert differences(left, right) == [], place
+
+
+@pytest.mark.parametrize("table", VIEWS)
+def test_every_column_has_a_value_somewhere(mapped: Mapped, mapped_cases: Mapped, table: str) -> None:
+    rows = [*mapped.tables[table], *mapped_cases.tables[table]]
+    assert rows
+    empty = {name for name in rows[0] if all(row[name] is None for row in rows)}
+    assert empty == set()
 
 
 def test_every_table_is_held_against_the_examples() -> None:
