@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_mappings import BOTH, PERSON, small_catalogue
+from small_mappings import BOTH, small_catalogue
 from zib_exports import PSEUDONYMS, Mapped, bundle, map_files, ndjson, zipped
 
 R4 = {"meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/mp-MedicationAgreement"]}}
@@ -130,4 +130,13 @@ def test_nothing_of_a_contained_resource_is_quoted(tmp_path: Path) -> None:
     found = mapped(tmp_path, {"a.ndjson": ndjson(agreement("1", secret))})
     assert found.codes() == {"VALUE-WRONG-TYPE": 1}
     assert "999990019" not in found.written
-    assert PERSON["resource"] == "Practitioner"
+
+
+def test_no_identifier_of_a_contained_resource_passes(tmp_path: Path) -> None:
+    identifiers = [{"system": "http://fhir.nl/fhir/NamingSystem/bsn", "value": "999990019"}]
+    person = {"resourceType": "Practitioner", "id": "family-name", "gender": "male", "identifier": identifiers}
+    found = mapped(tmp_path, {"a.ndjson": ndjson(agreement("1", person))})
+    assert len(found.tables["zib_person"]) == 1
+    text = found.written + json.dumps([found.tables, found.codings], default=str)
+    assert "999990019" not in text
+    assert "family-name" not in text
