@@ -58,6 +58,7 @@ from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.validate.batch import validate_batch
+from pipelines.validate.frames import KNOWN_PATIENT
 from pipelines.zib.catalogue import Catalogue, load_catalogue
 from pipelines.zib.mapping import OnProgress, map_export
 
@@ -157,21 +158,22 @@ class Chain:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
         folder = self._folder(batch)
         mapped, accepted = folder / "mapped", folder / "accepted"
-        names = {table.name: table.view.resource for table in self._catalogue.tables}
-        validation = validate_batch(
-            self._landing.export(batch),
-            {name: pq.read_table(mapped / f"{name}.parquet") for name in names},
-            names,
-            batch_id=batch.batch_id,
-            expectations=self._options.expectations,
-            last_day=datetime.fromisoformat(batch.landed_at).date(),
-            known_patients=self._known_patients(batch.institution),
-            maximum_line_bytes=self._options.maximum_line_bytes,
-        )
         shutil.rmtree(accepted, ignore_errors=True)
         accepted.mkdir()
-        for name, table in validation.accepted.items():
-            pq.write_table(table, accepted / f"{name}.parquet")
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            validation = validate_batch(
+                self._landing.export(batch),
+                {path.stem: path for path in sorted(mapped.glob("*.parquet"))},
+                {table.name: table.view.resource for table in self._catalogue.tables},
+                accepted,
+                work=Path(spill),
+                batch_id=batch.batch_id,
+                expectations=self._options.expectations,
+                value_sets=self._options.mappings / "zib" / "value_sets",
+                last_day=datetime.fromisoformat(batch.landed_at).date(),
+                known_patients=self._known_patients(batch.institution),
+                maximum_line_bytes=self._options.maximum_line_bytes,
+            )
         rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
         with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
@@ -368,9 +370,11 @@ class Chain:
         connection = duckdb.connect()
         self._lake.attach(connection, ["zib_patient"])
         try:
-            known = connection.sql("SELECT DISTINCT institution, patient_key FROM zib_patient").to_arrow_table()
+            known = connection.sql(
+                "SELECT institution, patient_key, birth_date_text, death_date_text FROM zib_patient"
+            ).to_arrow_table()
         except duckdb.CatalogException:
-            return pa.table({"institution": pa.array([], pa.string()), "patient_key": pa.array([], pa.string())})
+            return pa.table({name: pa.array([], pa.string()) for name in KNOWN_PATIENT})
         return known.filter(pc.equal(known["institution"], institution))
 
     @contextmanager
