@@ -173,7 +173,7 @@ META = "{rule_id: A-B, severity: error, owner: o, source: s, reason: r, sentence
 @pytest.mark.parametrize(
     ("expectation", "complaint"),
     [
-        ("type: expect_nonsense, kwargs: {column: status}", "rule A-B is no expectation"),
+        ("type: expect_column_values_nonsense, kwargs: {column: status}", "rule A-B is no expectation"),
         (
             "type: expect_column_values_to_be_in_set, kwargs: {column: status, values: [a]}",
             "rule A-B is no expectation",
