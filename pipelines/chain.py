@@ -115,7 +115,7 @@ class Chain:
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return load_catalogue(self._options.mappings / "zib" / "2020")
+        return load_catalogue(self._options.mappings)
 
     @cached_property
     def _engine(self) -> sa.Engine:

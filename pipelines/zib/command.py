@@ -17,6 +17,7 @@ from pipelines.extract.exports import find_exports
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.settings import settings
 from pipelines.zib.catalogue import load_catalogue
+from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.mapping import MapReport, map_export
 
 _ASIDE = ".uitkomst-map-"
@@ -32,7 +33,7 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
         TerminalError: for an export that cannot be read, or an `out` that is no folder (`OUTPUT-NOT-FOLDER`).
     """
     exports = find_exports(source)
-    catalogue = load_catalogue(settings().mappings / "zib" / "2020")
+    catalogue = load_catalogue(settings().mappings)
     if out.exists() and not out.is_dir():
         raise TerminalError("OUTPUT-NOT-FOLDER", "it is a file", where=str(out), remedy="Name a folder.")
     out.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
         (folders[0] / "report.json").write_text(
             json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        _join(folders, [table.name for table in catalogue.tables])
+        _join(folders, [*(table.name for table in catalogue.tables), CODING_TABLE])
         for path in folders[0].iterdir():
             path.replace(out / path.name)
     finally:

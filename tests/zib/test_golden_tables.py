@@ -18,7 +18,7 @@ from pipelines.zib.mapping import map_export
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
-CATALOGUE = load_catalogue(ROOT / "mappings" / "zib" / "2020")
+CATALOGUE = load_catalogue(ROOT / "mappings")
 TABLES = [table.name for table in CATALOGUE.tables]
 
 
