@@ -59,7 +59,8 @@ from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.validate.batch import validate_batch
 from pipelines.validate.frames import KNOWN_PATIENT
-from pipelines.zib.catalogue import Catalogue, load_catalogue
+from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
+from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
@@ -182,11 +183,9 @@ class Chain:
     def load(self, batch: Batch) -> BatchResult:
         """Append the accepted rows of a batch to the lake and enter the batch in the database."""
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
-        for table in self._catalogue.tables:
-            rows = pq.read_table(folder / "accepted" / f"{table.name}.parquet")
-            self._lake.append(
-                table.name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
-            )
+        for name in self._table_names:
+            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
+            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
         with transaction(self._engine) as connection:
@@ -234,7 +233,7 @@ class Chain:
         """Score the PROMs and compute the indicators over the current lake, and replace the stored results."""
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
-            self._lake.attach(connection, [table.name for table in self._catalogue.tables])
+            self._lake.attach(connection, self._table_names)
             score(connection, self._instruments)
             evaluate(connection, self._outcome_set, as_of)
             with transaction(self._engine) as stored:
@@ -349,12 +348,16 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(mappings / "zib" / "2020"),
+            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
             "expectations": _digest(self._options.expectations),
         }
+
+    @property
+    def _table_names(self) -> list[str]:
+        return [*(table.name for table in self._catalogue.tables), CODING_TABLE]
 
     @property
     def _trajectories(self) -> Path:
@@ -418,9 +421,10 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _digest(folder: Path) -> str:
-    """A short hash of the files in a folder."""
+def _digest(*sources: Path) -> str:
+    """A short hash of files, and of the files in folders; those that are absent count as empty."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for source in sources:
+        for path in [source] if source.is_file() else sorted(p for p in source.glob("*") if p.is_file()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -19,6 +19,12 @@ from pipelines.zib.laboratory_units import load_laboratory_units
 from pipelines.zib.releases import FOLDERS, types_of
 
 
+_CONCEPT_MAPS = "codes/concept_maps"
+_LABORATORY_UNITS = "codes/laboratory_units.csv"
+MAPPING_SOURCES = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS, _LABORATORY_UNITS)
+"""The folders and files below `mappings` that `load_catalogue` reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class ZibTable:
     """A ZIB table and the view that fills it from each release that has a source for it.
@@ -85,13 +91,13 @@ def load_catalogue(mappings: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(mappings), remedy="Set UITKOMST_MAPPINGS."
         )
-    units = load_laboratory_units(mappings / "codes" / "laboratory_units.csv")
+    units = load_laboratory_units(mappings / _LABORATORY_UNITS)
     tables = tuple(_load(name, paths[name], units) for name in sorted(paths))
     return Catalogue(
         tables,
         {release: schemas for release in FOLDERS if (schemas := _schemas(tables, release))},
         {release: _systems(mappings / "zib" / name / "systems.csv") for release, name in FOLDERS.items()},
-        load_concept_maps(mappings / "codes" / "concept_maps"),
+        load_concept_maps(mappings / _CONCEPT_MAPS),
     )
 
 
