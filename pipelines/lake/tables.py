@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
@@ -53,6 +55,20 @@ class Lake:
             raise TransientError(
                 "LAKE-WRITE", error.strerror or "write failed", where=str(path), remedy="Check disk space and rights."
             ) from None
+
+    def patients(self, institution: str, *, of_batch: str | None = None, without_batch: str | None = None) -> pa.Array:
+        """Keys of the patients that one batch of an institution brought, or all batches but one; as text, sorted."""
+        try:
+            dataset = DeltaTable(str(self._root / "zib_patient")).to_pyarrow_dataset()
+        except TableNotFoundError:
+            return pa.array([], pa.string())
+        wanted = ds.field("institution") == institution
+        if of_batch is not None:
+            wanted &= ds.field("batch_id") == of_batch
+        if without_batch is not None:
+            wanted &= ds.field("batch_id") != without_batch
+        keys = dataset.to_table(columns=["patient_key"], filter=wanted)["patient_key"]
+        return pc.unique(keys.drop_null().cast(pa.string())).sort()
 
     def attach(self, connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
         """Make each table a view of its current rows: per resource, those of the newest batch that holds it."""
