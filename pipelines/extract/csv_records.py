@@ -325,13 +325,12 @@ def _parsed(raw: bytes, dialect: CsvDialect) -> list[str] | None:
         return None
     if "\0" in text:
         return None
-    fields, text = [], text.removesuffix("\n").removesuffix("\r")
+    text = text.removesuffix("\n").removesuffix("\r")
     if not dialect.quote or dialect.quote not in text:
         return text.split(dialect.delimiter)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote)
     csv.field_size_limit(1 << 30)
-    fields = next(reader, [])
-    return fields
+    return next(reader, [])
 
 
 def _named(header: list[str]) -> list[str]:
