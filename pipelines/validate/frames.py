@@ -20,11 +20,10 @@ from pipelines.sqlonfhir.values import quote
 from pipelines.validate.rules import Suite
 from pipelines.validate.workspace import ROW, Workspace
 
-KNOWN_PATIENT = ("institution", "patient_key", "birth_date_text", "death_date_text")
-"""Columns of a patient that was accepted in an earlier batch."""
-
 PATIENT_COLUMNS = ("patient_alive_from", "patient_alive_until")
 _PATIENTS = "patients_alive"
+_NO_PATIENTS = """(SELECT NULL::VARCHAR AS institution, NULL::VARCHAR AS patient_key,
+    NULL::VARCHAR AS birth_date_text, NULL::VARCHAR AS death_date_text LIMIT 0)"""
 _IN_VALUE_SET, _ROWS_OF_RESOURCE = "_in_value_set", "rows_of_resource"
 
 # Dates are judged as written, without converting time zones: the calendar day is what the hospital meant.
@@ -50,15 +49,11 @@ def prepare_patients(workspace: Workspace, known: bool) -> None:
     Args:
         known: whether the workspace also has `known_patients`, with those of earlier batches.
     """
-    sources = []
-    if "zib_patient" in workspace.columns:
-        sources.append(workspace.accepted("zib_patient"))
-    if known:
-        sources.append("known_patients")
-    columns = ", ".join(KNOWN_PATIENT)
-    rows = " UNION ALL ".join(f"SELECT {columns} FROM {source}" for source in sources)
-    if not rows:
-        rows = f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in KNOWN_PATIENT)} LIMIT 0"
+    columns = "institution, patient_key, birth_date_text, death_date_text"
+    here = workspace.accepted("zib_patient") if "zib_patient" in workspace.columns else _NO_PATIENTS
+    rows = f"SELECT {columns} FROM {here}"
+    if known:  # what this batch says of a patient replaces what an earlier one said
+        rows += f" UNION ALL SELECT {columns} FROM known_patients ANTI JOIN {here} USING (institution, patient_key)"
     workspace.connection.execute(
         f"""CREATE OR REPLACE TABLE {_PATIENTS} AS
         SELECT institution, patient_key,

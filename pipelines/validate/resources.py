@@ -1,4 +1,4 @@
-"""Checks FHIR resources against the R4B models of `fhir.resources`: all of a small batch, a sample of a large one.
+"""Checks FHIR resources against the R4B and STU3 models of `fhir.resources`: all of a small batch, a sample of a large one.
 
 The models check types, cardinalities and unknown elements, not codes or profiles. They are 60 times slower
 than reading the resources, hence the sample. Their messages quote the input, so only the path and the kind of
@@ -12,16 +12,22 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
 from pipelines.errors import TerminalError
+from pipelines.sqlonfhir.fhir_types import Release
 from pipelines.sqlonfhir.values import quote
+from pipelines.zib.releases import FOLDERS, release_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+
+_PACKAGES: Mapping[Release, str] = {"r4": "R4B", "stu3": "STU3"}
 
 Place = tuple[str, int]
 """(source_file, source_line): where a resource is in the export."""
@@ -122,13 +128,13 @@ class ExplainedReport:
 
 
 def check_resource(text: str) -> list[ResourceProblem]:
-    """The problems of one resource, none when it fits the FHIR R4B model of its type.
+    """The problems of one resource, none when it fits the FHIR model of its type and release.
+
+    A resource that does not tell its release is judged by the release it fits best.
 
     Args:
         text: the resource as JSON.
     """
-    from pydantic import ValidationError
-
     try:
         resource = json.loads(text)
     except (ValueError, RecursionError):
@@ -138,9 +144,17 @@ def check_resource(text: str) -> list[ResourceProblem]:
     resource_type = resource.get("resourceType")
     if not isinstance(resource_type, str):
         return [ResourceProblem("resourceType", "missing")]
-    model = _model(resource_type)
-    if model is None:
+    models = {release: model for release in FOLDERS if (model := _model(release, resource_type)) is not None}
+    if not models:
         return [ResourceProblem("resourceType", "type_unknown")]
+    told = release_of(resource)
+    chosen = [models[told]] if told in models else list(models.values())
+    return min((_problems(model, resource_type, text) for model in chosen), key=len)
+
+
+def _problems(model: type[BaseModel], resource_type: str, text: str) -> list[ResourceProblem]:
+    from pydantic import ValidationError
+
     try:
         model.model_validate_json(text)
     except ValidationError as error:
@@ -152,16 +166,16 @@ def check_resource(text: str) -> list[ResourceProblem]:
     return []
 
 
-def _model(resource_type: str) -> type[BaseModel] | None:
-    """The model of a FHIR resource type; None for a type that is unknown or no resource."""
-    from fhir.resources.R4B import get_fhir_model_class
-    from fhir.resources.R4B.resource import Resource
-
+@cache
+def _model(release: Release, resource_type: str) -> type[BaseModel] | None:
+    """The model of a FHIR resource type in a release; None for a type that it does not know or that is no resource."""
+    package = import_module(f"fhir.resources.{_PACKAGES[release]}")
     try:
-        model = get_fhir_model_class(resource_type)
+        model: type[BaseModel] = package.get_fhir_model_class(resource_type)
     except (KeyError, ValueError):
         return None
-    return model if issubclass(model, Resource) else None
+    base = import_module(f"fhir.resources.{_PACKAGES[release]}.resource").Resource
+    return model if issubclass(model, base) else None
 
 
 def _is_empty_companion(error: ErrorDetails) -> bool:

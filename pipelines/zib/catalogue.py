@@ -18,7 +18,6 @@ from pipelines.zib.concept_maps import ConceptMap, load_concept_maps
 from pipelines.zib.laboratory_units import load_laboratory_units
 from pipelines.zib.releases import FOLDERS, types_of
 
-
 _CONCEPT_MAPS = "codes/concept_maps"
 _LABORATORY_UNITS = "codes/laboratory_units.csv"
 MAPPING_SOURCES = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS, _LABORATORY_UNITS)
