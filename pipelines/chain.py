@@ -25,12 +25,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from pipelines.database.quarantine import Place, QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import (
     BatchCounts,
@@ -44,7 +44,7 @@ from pipelines.deliver.definition import load_registry
 from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
 from pipelines.extract.exports import Export, find_exports
-from pipelines.extract.landing import Batch, Landing
+from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.feedback.report import write_index, write_report
 from pipelines.feedback.signals import Signal, find_signals
@@ -63,6 +63,8 @@ from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
+_LOADING = "loading.json"
+_EVALUATED = "evaluated.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Chain:
         return load_catalogue(self._options.mappings)
 
     @cached_property
-    def _engine(self) -> sa.Engine:
+    def engine(self) -> sa.Engine:
+        """The serving database, at its newest schema."""
         return open_database(self._options.database_url or f"sqlite:///{self.home / 'uitkomst.db'}")
 
     @cached_property
@@ -138,8 +141,28 @@ class Chain:
         """A landed batch, by what identifies it."""
         return self._landing.batch(institution, batch_id)
 
+    def find_landed(self, institution: str, batch_id: str) -> Batch:
+        """As `find_batch`, of a batch whose files must still be there.
+
+        Raises:
+            TerminalError: `LANDING-PURGED`.
+        """
+        try:
+            batch = self._landing.batch(institution, batch_id)
+            if all(file.path.exists() for file in self._landing.export(batch).files):
+                return batch
+        except FileNotFoundError:
+            pass
+        raise TerminalError(
+            "LANDING-PURGED",
+            "the landed export is past its retention and was removed",
+            where=f"batch {institution}/{batch_id}",
+            remedy="Ask the hospital for the export again and run it.",
+        )
+
     def map(self, batch: Batch) -> None:
         """Map a batch to ZIB tables in its folder below `home/batches`."""
+        self._finish_load(self._folder(batch))
         out = self._folder(batch) / "mapped"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -158,37 +181,48 @@ class Chain:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
         folder = self._folder(batch)
         mapped, accepted = folder / "mapped", folder / "accepted"
-        names = {table.name: table.view.resource for table in self._catalogue.tables}
-        validation = validate_batch(
-            self._landing.export(batch),
-            {name: pq.read_table(mapped / f"{name}.parquet") for name in names},
-            names,
-            batch_id=batch.batch_id,
-            expectations=self._options.expectations,
-            last_day=datetime.fromisoformat(batch.landed_at).date(),
-            known_patients=self._known_patients(batch.institution),
-            maximum_line_bytes=self._options.maximum_line_bytes,
-        )
         shutil.rmtree(accepted, ignore_errors=True)
         accepted.mkdir()
-        for name, table in validation.accepted.items():
-            pq.write_table(table, accepted / f"{name}.parquet")
-        shutil.copyfile(mapped / f"{CODING_TABLE}.parquet", accepted / f"{CODING_TABLE}.parquet")
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            validation = validate_batch(
+                self._landing.export(batch),
+                {path.stem: path for path in sorted(mapped.glob("*.parquet"))},
+                {table.name: table.view.resource for table in self._catalogue.tables},
+                accepted,
+                work=Path(spill),
+                batch_id=batch.batch_id,
+                expectations=self._options.expectations,
+                value_sets=self._options.mappings / "zib" / "value_sets",
+                last_day=datetime.fromisoformat(batch.landed_at).date(),
+                known_patients=self._lake.known_patients(batch.institution, without_batch=batch.batch_id),
+                maximum_line_bytes=self._options.maximum_line_bytes,
+            )
         rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
         with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
         _write_json(folder / "checks.json", validation.as_dict())
 
     def load(self, batch: Batch) -> BatchResult:
-        """Append the accepted rows of a batch to the lake and enter the batch in the database."""
+        """Put the accepted rows of a batch in the lake in place of its earlier ones, and enter it in the database.
+
+        The tables of the lake are written one by one; a load that was interrupted is finished before anybody reads
+        them again.
+        """
+        return self.load_again(batch)[0]
+
+    def load_again(self, batch: Batch) -> tuple[BatchResult, QuarantineChange]:
+        """As `load`, and what it changed in the quarantine of the batch."""
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
+        (folder / "loaded.json").unlink(missing_ok=True)
+        _write_json(folder / _LOADING, asdict(batch))
         for name in self._table_names:
             rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
             self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
-        with transaction(self._engine) as connection:
-            record_batch(
+        with transaction(self.engine) as connection:
+            places = places_set_aside(connection, batch.batch_id)
+            change = record_batch(
                 connection,
                 batch_id=batch.batch_id,
                 institution=batch.institution,
@@ -202,11 +236,25 @@ class Chain:
                 ),
                 state="loaded",
                 quarantine=quarantine,
+                accepted=_accepted(folder / "accepted", places),
             )
-        _write_json(folder / "loaded.json", {"rules": self._rules_version(), "result": asdict(result)})
+        _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
+        (folder / _LOADING).unlink()
         for finished in ("mapped", "accepted"):
-            shutil.rmtree(folder / finished)
-        return result
+            shutil.rmtree(folder / finished, ignore_errors=True)
+        return result, change
+
+    def _finish_loads(self) -> None:
+        """Finish every load that was interrupted, so that the lake holds whole batches."""
+        for marker in sorted(self.home.glob(f"batches/*/*/{_LOADING}")):
+            self._finish_load(marker.parent)
+
+    def _finish_load(self, folder: Path) -> None:
+        try:
+            content = json.loads((folder / _LOADING).read_bytes())
+        except FileNotFoundError:
+            return
+        self.load(Batch(**{**content, "files": tuple(LandedFile(**file) for file in content["files"])}))
 
     def loaded(self, batch: Batch) -> BatchResult | None:
         """The result of an earlier load of this batch under the same mappings and expectations, if any."""
@@ -214,7 +262,7 @@ class Chain:
             content = json.loads((self._folder(batch) / "loaded.json").read_bytes())
         except FileNotFoundError:
             return None
-        if content["rules"] != self._rules_version():
+        if content["rules"] != self.rules_version:
             return None
         return BatchResult(**{**content["result"], "reused": True})
 
@@ -230,12 +278,13 @@ class Chain:
 
     def evaluate(self, as_of: date) -> None:
         """Score the PROMs and compute the indicators over the current lake, and replace the stored results."""
+        self._finish_loads()
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
             self._lake.attach(connection, self._table_names)
             score(connection, self._instruments)
             evaluate(connection, self._outcome_set, as_of)
-            with transaction(self._engine) as stored:
+            with transaction(self.engine) as stored:
                 replace_results(
                     stored,
                     self._outcome_set.id,
@@ -246,13 +295,22 @@ class Chain:
             connection.close()
         pq.write_table(means, self._trajectories.with_suffix(".aside"))
         self._trajectories.with_suffix(".aside").replace(self._trajectories)
+        _write_json(self.home / _EVALUATED, {"as_of": as_of.isoformat()})
+
+    @property
+    def evaluated_as_of(self) -> date | None:
+        """The reference date of the stored results; None when nothing was evaluated yet."""
+        try:
+            return date.fromisoformat(json.loads((self.home / _EVALUATED).read_bytes())["as_of"])
+        except FileNotFoundError:
+            return None
 
     def report(self, as_of: date) -> list[Path]:
         """Write the report of every institution, and the page that links them."""
         means, reports = pq.read_table(self._trajectories).to_pandas(), []
         out = self.home / "reports"
         out.mkdir(exist_ok=True)
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             results = read_results(connection, self._outcome_set.id)
             institutions = sorted(set(results["institution"]))
             for institution in institutions:
@@ -282,7 +340,7 @@ class Chain:
             registry = load_registry(file)
             if registry.outcome_set != self._outcome_set.id:
                 continue
-            with transaction(self._engine) as connection:
+            with transaction(self.engine) as connection:
                 results = read_results(connection, self._outcome_set.id)
                 if results.empty:
                     continue
@@ -305,7 +363,7 @@ class Chain:
         Raises:
             TransientError: `HOME-BUSY` when another run works in the same home.
         """
-        with self._alone():
+        with self.alone():
             found = find_exports(exports)
             batches = []
             for number, export in enumerate(found):
@@ -324,7 +382,7 @@ class Chain:
         Raises:
             TransientError: `HOME-BUSY` when a run works in the same home.
         """
-        with self._alone():
+        with self.alone():
             self._tidy(now)
 
     def _tidy(self, now: datetime) -> None:
@@ -338,7 +396,7 @@ class Chain:
 
     def signals(self) -> list[Signal]:
         """Which indicators of which institutions stand out from the group."""
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return find_signals(read_results(connection, self._outcome_set.id), self._outcome_set)
 
     @cached_property
@@ -362,26 +420,32 @@ class Chain:
     def _trajectories(self) -> Path:
         return self.home / "prom_trajectory.parquet"
 
-    def _rules_version(self) -> str:
+    @property
+    def rules_version(self) -> str:
+        """What the accepted rows of a batch rest on: mappings and expectations."""
         return f"{self.versions['mapping']}/{self.versions['expectations']}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id
 
-    def _known_patients(self, institution: str) -> pa.Table:
-        connection = duckdb.connect()
-        self._lake.attach(connection, ["zib_patient"])
-        try:
-            known = connection.sql("SELECT DISTINCT institution, patient_key FROM zib_patient").to_arrow_table()
-        except duckdb.CatalogException:
-            return pa.table({"institution": pa.array([], pa.string()), "patient_key": pa.array([], pa.string())})
-        return known.filter(pc.equal(known["institution"], institution))
+    def patients_accepted(self, batch: Batch) -> pa.Array:
+        """Keys of the patients in a batch that is validated and not yet loaded."""
+        return pq.read_table(self._folder(batch) / "accepted" / "zib_patient.parquet")["patient_key"]
+
+    def patients_in_lake(self, batch: Batch) -> pa.Array:
+        """Keys of the patients that the lake has from a batch."""
+        return self._lake.patients(batch.institution, of_batch=batch.batch_id)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.home / ".lock").open("w") as lock:
+    def alone(self, *, shared: bool = False) -> Iterator[None]:
+        """Keep other runs and retries out of `home`; with `shared`, only those that want to be alone.
+
+        Raises:
+            TransientError: `HOME-BUSY`.
+        """
+        with (self.home / ".lock").open("a") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TransientError(
                     "HOME-BUSY",
@@ -395,6 +459,20 @@ class Chain:
 def _read_quarantine(path: Path) -> list[QuarantineRow]:
     with path.open(encoding="utf-8") as file:
         return [QuarantineRow(**json.loads(line)) for line in file]
+
+
+def _accepted(folder: Path, places: set[Place]) -> set[Place]:
+    """Those of `places` that accepted rows come from; a file as a whole counts when any of its rows is accepted."""
+    if not places:
+        return set()
+    wanted = {file for file, _ in places}
+    found: set[Place] = set()
+    for path in folder.glob("*.parquet"):
+        for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
+            files = batch["source_file"].cast(pa.string())
+            rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
+            found.update(zip(rows["source_file"].to_pylist(), rows["source_line"].to_pylist(), strict=True))
+    return places & (found | {(file, None) for file, _ in found})
 
 
 def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[QuarantineRow]) -> BatchResult:

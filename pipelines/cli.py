@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.errors import TerminalError, TransientError, UitkomstError
+from pipelines.terminal import progress
 
 app = typer.Typer(
     help="From ZIB-coded hospital exports to outcome indicators, feedback and registry deliveries.",
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-OnProgress = Callable[[int, int], None]
+app.add_typer(quarantine_app, name="quarantine")
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def map_(
 
     if settings().pseudonym_key is None:
         print("UITKOMST_PSEUDONYM_KEY is not set: these pseudonyms hold for this run only.", file=sys.stderr)
-    with _progress("Mapping") as on_progress:
+    with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
     totals = report["totals"]
     print(
@@ -98,7 +98,7 @@ def run(
 
     chain = Chain.at(home or settings().home)
     reference = as_of.date() if as_of else date.today()
-    with _progress("Running") as on_progress:
+    with progress("Running") as on_progress:
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
 
@@ -115,7 +115,7 @@ def synthesise(
     """Write synthetic exports, with the truth beside them."""
     from pipelines.synthetic.export import synthesise as write
 
-    with _progress("Writing") as on_progress:
+    with progress("Writing") as on_progress:
         write(
             out,
             hospitals=hospitals,
@@ -126,20 +126,6 @@ def synthesise(
             on_progress=on_progress,
         )
     print(f"{hospitals} hospitals are in {out}; truth.json holds what the pipeline must find.")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[OnProgress]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":
