@@ -1,11 +1,14 @@
 """Every form of a reference, tagged columns and `repeat`, compared with fhirpathpy and a naive reading of the rules."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_view_oracle import BLOOD_PRESSURE, agrees, coding, found_at
-from view_running import Row
+from view_running import LIMIT, Row, columns, compiled, value_of
+
+from pipelines.sqlonfhir.run import run_view
 
 U = "0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
 CONTAINED = [
@@ -148,26 +151,23 @@ def test_repeat_at_any_depth(tmp_path: Path, depth: int) -> None:
         "status": "completed",
         "item": [item(depth), {"linkId": "2"}],
     }
-    columns = [
-        {"name": "n", "path": "%rowIndex"},
-        {"name": "link", "path": "linkId"},
-        {"name": "text", "path": "answer.value.ofType(string).first()"},
-        {"name": "below", "path": "item.linkId.count()"},
-    ]
-    view = {"resource": "QuestionnaireResponse", "select": [{"repeat": ["item", "answer.item"], "column": columns}]}
+    text = "answer.value.ofType(string).first()"
+    found = columns(n="%rowIndex", link="linkId", text=text, below="item.linkId.count()")
+    view = {"resource": "QuestionnaireResponse", "select": [{"repeat": ["item", "answer.item"], "column": found}]}
     rows = agrees(tmp_path, view, response)
     assert max(row["link"].count(".") for row in rows) == depth
     assert [row["n"] for row in rows] == list(range(len(rows)))
 
 
-def test_what_lies_deep_is_checked_as_what_lies_on_top(tmp_path: Path) -> None:
-    import json
-
-    from view_running import LIMIT, compiled
-
-    from pipelines.sqlonfhir.run import run_view
-
-    bad = {"linkId": "1", "item": [{"linkId": "1.1", "answer": [{"valueBoolean": "perhaps"}]}]}
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"linkId": "1", "item": [{"linkId": "1.1", "answer": [{"valueBoolean": "perhaps"}]}]},
+        item(70),
+    ],
+    ids=["a value of another type", "deeper than DuckDB reads"],
+)
+def test_what_lies_deep_is_checked_as_what_lies_on_top(tmp_path: Path, bad: Row) -> None:
     response = {"resourceType": "QuestionnaireResponse", "id": "q", "item": [bad]}
     column = [{"name": "it", "path": "answer.value.ofType(boolean).first()"}]
     view = compiled({"resource": "QuestionnaireResponse", "select": [{"repeat": ["item"], "column": column}]})
@@ -208,18 +208,12 @@ def test_what_lies_deep_is_checked_as_what_lies_on_top(tmp_path: Path) -> None:
     ],
 )
 def test_boundaries(tmp_path: Path, element: str, value: Any, path: str, low: Any, high: Any) -> None:
-    from view_running import value_of
-
     resource = {"resourceType": "Observation", "id": "o", element: value}
     assert value_of(tmp_path, f"{path}.lowBoundary()", resource) == low
     assert value_of(tmp_path, f"{path}.highBoundary()", resource) == high
 
 
 def test_zeros_at_the_end_of_a_number_count_and_do_not_change_its_value(tmp_path: Path) -> None:
-    from view_running import LIMIT, columns, compiled
-
-    from pipelines.sqlonfhir.run import run_view
-
     value = "value.ofType(Quantity).value"
     view = compiled(
         {"resource": "Observation", "select": [{"column": columns(low=f"{value}.lowBoundary()", it=value)}]}
