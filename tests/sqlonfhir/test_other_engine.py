@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,16 @@ def other_rows(cases: list[Row]) -> list[Any]:
     return found
 
 
-def comparable(rows: list[Row]) -> list[str]:
+def comparable(rows: Iterable[Row]) -> list[str]:
     def plain(value: Any) -> Any:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     return sorted(json.dumps({name: plain(value) for name, value in row.items()}, sort_keys=True) for row in rows)
+
+
+def with_plain_keys(row: Row) -> Row:
+    """A row of fhir4ds, whose keys are ``Type/id``."""
+    return {name: v.partition("/")[2] if name.endswith("_key") and v else v for name, v in row.items()}
 
 
 def untagged(select: Row) -> Row:
@@ -91,7 +97,7 @@ def test_the_views_of_the_zibs(resources: dict[str, list[Row]], tmp_path: Path) 
     for name, case, theirs in zip(names, cases, other_rows(cases), strict=True):
         ours = rows_of(tmp_path, case["view"], case["resources"])
         rows += len(ours)
-        if theirs is None or comparable(ours) != comparable(theirs):
+        if theirs is None or comparable(ours) != comparable(map(with_plain_keys, theirs)):
             differ.append(name)
     assert rows > 200
     assert differ == []
