@@ -49,6 +49,42 @@ class Role(StrEnum):
     SCORE_AFTER = "score_after"
 
 
+class Check(StrEnum):
+    """What is measured of an element; `mappings/fitgap.yaml` says when it is enough."""
+
+    PRESENT = "present"
+    FILLED = "filled"
+    CODED = "coded"
+    SYSTEM = "system"
+    FOUND = "found"
+    VALUE_SET = "value_set"
+    TIMELY = "timely"
+    LINKABLE = "linkable"
+    INDEX_PATIENT = "index_patient"
+    COMPLETE = "complete"
+    FOLLOWED = "followed"
+    MOMENT = "moment"
+
+
+CHECKS: Mapping[Role, tuple[Check, ...]] = {
+    Role.CODE: (Check.PRESENT, Check.FILLED, Check.CODED, Check.SYSTEM),
+    Role.PATIENT: (Check.PRESENT, Check.LINKABLE),
+    Role.INDEX_EVENT: (Check.FOUND,),
+    Role.INDEX_DATE: (Check.FILLED, Check.TIMELY),
+    Role.EVENT: (Check.FOUND,),
+    Role.EVENT_DATE: (Check.FILLED, Check.TIMELY),
+    Role.LATERALITY: (Check.FILLED, Check.VALUE_SET),
+    Role.DEATH: (Check.PRESENT, Check.FOUND),
+    Role.DEATH_DATE: (Check.FILLED,),
+    Role.QUESTIONNAIRE: (Check.PRESENT, Check.FOUND, Check.INDEX_PATIENT),
+    Role.RESPONSE_DATE: (Check.FILLED, Check.TIMELY),
+    Role.SCORE: (Check.COMPLETE,),
+    Role.SCORE_BEFORE: (Check.FOLLOWED, Check.MOMENT),
+    Role.SCORE_AFTER: (Check.FOLLOWED, Check.MOMENT),
+}
+"""What is measured of an element in each role."""
+
+
 @dataclass(frozen=True, slots=True)
 class AllRows:
     """Every row of the table."""
@@ -76,9 +112,10 @@ class Deceased:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The responses to an instrument."""
+    """The responses to an instrument, and the score that is made of them where one is meant."""
 
     instrument: str
+    score: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +143,8 @@ class Requirement:
         scope: the rows it is about.
         value_set: name in `mappings/codes` of the codes that count, if it is coded.
         date_column: the date from which the data are awaited, for timeliness.
-        mandatory: without it the indicator cannot be computed; else it only loses precision.
+        checks: what is measured of it for this indicator.
+        mandatory: without it the indicator cannot be computed; else it only becomes less certain.
         zib, concept: the zib (English name, release 2020) and its NL-CM concept, where one is known.
     """
 
@@ -120,6 +158,7 @@ class Requirement:
     scope: Scope
     value_set: str | None
     date_column: str | None
+    checks: tuple[Check, ...]
     mandatory: bool
     zib: str | None
     concept: str | None
@@ -192,7 +231,8 @@ class _Derivation:
         if table != cohort.zib_table:
             yield self._code(table)
             yield self._patient(table)
-        yield self._selected(Role.EVENT, table, event, f"Gebeurtenis uit waardelijst {within.value_set}")
+        title = f"Gebeurtenis uit waardelijst {within.value_set}"
+        yield self._selected(Role.EVENT, table, event, title, mandatory=False)  # none at all can be true
         yield self._date(Role.EVENT_DATE, table, event, f"Datum van de gebeurtenis uit {within.value_set}")
         yield self._laterality(cohort.zib_table, index, f"Zijde (links of rechts) van: {_lower(cohort.title_nl)}")
         yield self._laterality(table, event, f"Zijde (links of rechts) van de gebeurtenis uit {within.value_set}")
@@ -202,8 +242,9 @@ class _Derivation:
         deceased = column(self.roles, table, "deceased")
         day, text = column(self.roles, table, "date"), column(self.roles, table, "date_text")
         yield self._need(
-            Role.DEATH, table, (deceased, text), IndexPatients(index), "Overlijden bij de patiënt vastgelegd"
-        )
+            Role.DEATH, table, (deceased, text), IndexPatients(index), "Overlijden bij de patiënt vastgelegd",
+            mandatory=False,  # that nobody died can be true
+        )  # fmt: skip
         yield self._need(Role.DEATH_DATE, table, (day,), Deceased(), "Volledige datum van overlijden")
 
     def _pair(self, index: CodedRows, pair: ChangeBetween | ResponseRate) -> Iterator[Requirement]:
@@ -213,14 +254,15 @@ class _Derivation:
         yield self._patient(table)
         yield self._need(Role.QUESTIONNAIRE, table, (code,), responses, f"Vragenlijst {title} herkend")
         yield self._need(Role.RESPONSE_DATE, table, (day,), responses, f"Invuldatum van {title}", date_column=day)
-        yield self._need(
-            Role.SCORE, table, ("link_id", "value_number", "value_code"), responses, f"{title} volledig ingevuld",
-            detail=pair.score,
-        )  # fmt: skip
+        answers, scored = ("link_id", "value_number", "value_code"), Responses(pair.instrument, pair.score)
+        yield self._need(Role.SCORE, table, answers, scored, f"{title} volledig ingevuld")
+        # Low response is what a response rate measures; for a change it takes patients away.
+        enough = Check.FOUND if isinstance(pair, ResponseRate) else Check.MOMENT
         for role, name in ((Role.SCORE_BEFORE, pair.before), (Role.SCORE_AFTER, pair.after)):
             moment = self.outcome_set.moments[name]
             at = AtMoment(index, pair.instrument, pair.score, moment.from_day, moment.to_day)
-            yield self._need(role, table, (day, code), at, f"{title}, {moment.title_nl}")
+            checks = (Check.FOLLOWED, enough)
+            yield self._need(role, table, (day, code), at, f"{title}, {moment.title_nl}", checks=checks)
 
     def _code(self, table: str) -> Requirement:
         columns = column(self.roles, table, "code"), column(self.roles, table, "system")
@@ -231,9 +273,9 @@ class _Derivation:
         title = f"Koppeling van {self.roles[table].title_nl} met de patiënt"
         return self._need(Role.PATIENT, table, (key,), AllRows(), title)
 
-    def _selected(self, role: Role, table: str, rows: CodedRows, title: str) -> Requirement:
+    def _selected(self, role: Role, table: str, rows: CodedRows, title: str, *, mandatory: bool = True) -> Requirement:
         columns = tuple(column(self.roles, table, part) for part in ("code", "system", "status"))
-        return self._need(role, table, columns, rows, title, value_set=rows.value_set)
+        return self._need(role, table, columns, rows, title, value_set=rows.value_set, mandatory=mandatory)
 
     def _date(self, role: Role, table: str, rows: CodedRows, title: str) -> Requirement:
         day = column(self.roles, table, "date")
@@ -255,7 +297,7 @@ class _Derivation:
         value_set: str | None = None,
         date_column: str | None = None,
         mandatory: bool = True,
-        detail: str | None = None,
+        checks: tuple[Check, ...] = (),
     ) -> Requirement:
         if table not in self.roles:
             raise TerminalError(
@@ -268,20 +310,21 @@ class _Derivation:
             outcome_set=self.outcome_set.id,
             indicator=self.indicator.id,
             role=role,
-            element=_element(role, table, columns, scope, detail),
+            element=_element(table, columns, scope),
             title_nl=title,
             table=table,
             columns=columns,
             scope=scope,
             value_set=value_set,
             date_column=date_column,
+            checks=checks or CHECKS[role],
             mandatory=mandatory,
             zib=self.roles[table].zib,
             concept=self.concepts.get((table, columns[0])),
         )
 
 
-def _element(role: Role, table: str, columns: Sequence[str], scope: Scope, detail: str | None) -> str:
+def _element(table: str, columns: Sequence[str], scope: Scope) -> str:
     place = f"{table}.{columns[0]}"
     match scope:
         case AllRows():
@@ -292,8 +335,8 @@ def _element(role: Role, table: str, columns: Sequence[str], scope: Scope, detai
             return f"{place}@patients-of:{index.value_set}:{index.status}"
         case Deceased():
             return f"{place}@deceased"
-        case Responses(instrument):
-            return f"{place}@{instrument}" + (f"/{detail}" if detail else "")
+        case Responses(instrument, score):
+            return f"{place}@{instrument}" + (f"/{score}" if score else "")
         case AtMoment(index, instrument, score, from_day, to_day):
             return f"{table}@{instrument}/{score}:{index.value_set}:{from_day}..{to_day}"
         case never:
