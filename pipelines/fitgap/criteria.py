@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,10 +15,14 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Criterion(Definition):
-    """One check: one case is enough (`presence`), or the shares from which it is ready or partly ready."""
+    """One check: one case is enough (`presence`), or the shares from which it is ready or partly ready.
+
+    `at_worst` is the verdict when it fails: some gaps leave an indicator usable with care.
+    """
 
     label_nl: str
     presence: bool = False
+    at_worst: Literal["partly", "not"] = "not"
     ready: _Share | None = None
     partly: _Share | None = None
     reason: str

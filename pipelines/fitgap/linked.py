@@ -102,7 +102,8 @@ def prepare_linked(
     """Make `fit_index`, `fit_patient`, `fit_response` and `prom_score` from the tables of `prepare_rows`."""
     indexes = sorted({(r.table, r.scope) for r in requirements if r.role == Role.INDEX_EVENT}, key=repr)
     selected = [
-        f"SELECT institution, patient, date, {quote(index_name(scope))} AS name FROM fit_{table} WHERE {rows_sql(scope)}"
+        f"SELECT institution, patient, date, {quote(index_name(scope))} AS name"
+        f" FROM fit_{table} WHERE {rows_sql(scope)}"
         for table, scope in indexes
         if isinstance(scope, CodedRows)
     ]
@@ -126,7 +127,7 @@ def measure_moments(
 ) -> Iterator[tuple[str, str, Check, int, int]]:
     """Institution, element, check, and how many of how many: per moment, index events with a score in its window.
 
-    `followed`: events whose window has passed, of all events. `moment` and `found`: events with a score that can be
+    `followed`: events whose window has passed, of all events. `moment` and `answered`: events with a score that can be
     used, of those followed.
     """
     wanted = {r.element: r.scope for r in requirements if isinstance(r.scope, AtMoment)}
@@ -143,7 +144,7 @@ def measure_moments(
     insert_rows(connection, "fit_wanted", rows)
     for institution, element, events, followed, answered in connection.execute(_MOMENTS, {"as_of": as_of}).fetchall():
         yield str(institution), element, Check.FOLLOWED, int(followed), int(events)
-        for check in (Check.MOMENT, Check.FOUND):
+        for check in (Check.MOMENT, Check.ANSWERED):
             yield str(institution), element, check, int(answered), int(followed)
 
 

@@ -62,7 +62,7 @@ Measurements = dict[tuple[str, str], Measured]
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What the measuring reads beside the lake: value sets by name, instruments, columns, and limits in days by role."""
+    """What is read beside the lake: value sets by name, instruments, columns, and limits in days by role."""
 
     value_sets: Mapping[str, ValueSet]
     instruments: Sequence[Instrument]
@@ -167,14 +167,19 @@ def _condition(
     match check:
         case Check.PRESENT:
             return "true", "true"
-        case Check.FOUND:
-            return (_DEAD, rows) if need.role == Role.DEATH else (rows, "true")
+        case Check.FOUND | Check.RECOGNISED:
+            return rows, "true"
+        case Check.RECORDED:
+            return _DEAD, rows
         case Check.FILLED:
             return _FILLED.get(need.role, "date IS NOT NULL"), rows
         case Check.CODED:
             return "len(systems) > 0", _FILLED[Role.CODE]
         case Check.SYSTEM:
-            return f"list_has_any(systems, {_list(_systems(need.table, requirements, definitions))})", "len(systems) > 0"
+            return (
+                f"list_has_any(systems, {_list(_systems(need.table, requirements, definitions))})",
+                "len(systems) > 0",
+            )
         case Check.VALUE_SET:
             codes = [code.code for code in definitions.value_sets[need.value_set or LATERALITY].codes]
             return f"list_contains({_list(codes)}, laterality)", f"{rows} AND laterality IS NOT NULL"
@@ -188,7 +193,7 @@ def _condition(
             return f"list_has_any(index_of, {_list(indexes_of(requirements, instrument))})", rows
         case Check.COMPLETE:
             return "value IS NOT NULL", rows
-        case Check.FOLLOWED | Check.MOMENT:
+        case Check.FOLLOWED | Check.ANSWERED | Check.MOMENT:
             raise AssertionError("index events are measured by measure_moments")
         case never:
             assert_never(never)

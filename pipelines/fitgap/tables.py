@@ -75,7 +75,9 @@ def prepare_rows(
         the institutions that have a row in any of these tables, sorted.
     """
     names = sorted({requirement.table for requirement in requirements})
-    present = {name: columns for name in [*names, "zib_patient", CODING_TABLE] if (columns := columns_of(connection, name))}
+    present = {
+        name: columns for name in [*names, "zib_patient", CODING_TABLE] if (columns := columns_of(connection, name))
+    }
     connection.execute("CREATE OR REPLACE TEMP TABLE fit_code_member (value_set VARCHAR, system VARCHAR, code VARCHAR)")
     members = [(name, code.system, code.code) for name, each in value_sets.items() for code in each.codes]
     insert_rows(connection, "fit_code_member", members)

@@ -57,12 +57,15 @@ class Check(StrEnum):
     CODED = "coded"
     SYSTEM = "system"
     FOUND = "found"
+    RECORDED = "recorded"
+    RECOGNISED = "recognised"
     VALUE_SET = "value_set"
     TIMELY = "timely"
     LINKABLE = "linkable"
     INDEX_PATIENT = "index_patient"
     COMPLETE = "complete"
     FOLLOWED = "followed"
+    ANSWERED = "answered"
     MOMENT = "moment"
 
 
@@ -74,9 +77,9 @@ CHECKS: Mapping[Role, tuple[Check, ...]] = {
     Role.EVENT: (Check.FOUND,),
     Role.EVENT_DATE: (Check.FILLED, Check.TIMELY),
     Role.LATERALITY: (Check.FILLED, Check.VALUE_SET),
-    Role.DEATH: (Check.PRESENT, Check.FOUND),
+    Role.DEATH: (Check.PRESENT, Check.RECORDED),
     Role.DEATH_DATE: (Check.FILLED,),
-    Role.QUESTIONNAIRE: (Check.PRESENT, Check.FOUND, Check.INDEX_PATIENT),
+    Role.QUESTIONNAIRE: (Check.PRESENT, Check.RECOGNISED, Check.INDEX_PATIENT),
     Role.RESPONSE_DATE: (Check.FILLED, Check.TIMELY),
     Role.SCORE: (Check.COMPLETE,),
     Role.SCORE_BEFORE: (Check.FOLLOWED, Check.MOMENT),
@@ -139,6 +142,7 @@ class Requirement:
     Attributes:
         element: equal for indicators that need the same; `table.column`, with the rows it is about after `@`.
         title_nl: what it is, for a Dutch reader.
+        subject_nl: what a fix is about; wider than the title where one fix serves several elements.
         table, columns: where it stands; `columns` holds all that are looked at.
         scope: the rows it is about.
         value_set: name in `mappings/codes` of the codes that count, if it is coded.
@@ -153,6 +157,7 @@ class Requirement:
     role: Role
     element: str
     title_nl: str
+    subject_nl: str
     table: str
     columns: tuple[str, ...]
     scope: Scope
@@ -187,7 +192,7 @@ def requirements(
     Raises:
         TerminalError: TABLE-ROLES when a table lacks a column that an indicator needs.
     """
-    titles = {instrument.id: instrument.title_nl for instrument in instruments}
+    titles = {instrument.id: instrument.title_nl.split(" (")[0] for instrument in instruments}
     found: list[Requirement] = []
     for indicator in outcome_set.indicators:
         derivation = _Derivation(outcome_set, indicator, roles, concepts, titles)
@@ -215,7 +220,7 @@ class _Derivation:
             case DeathWithin():
                 yield from self._death_within(index)
             case ChangeBetween() | ResponseRate() as pair:
-                yield from self._pair(index, pair)
+                yield from self._pair(cohort, index, pair)
             case never:
                 assert_never(never)
 
@@ -247,7 +252,7 @@ class _Derivation:
         )  # fmt: skip
         yield self._need(Role.DEATH_DATE, table, (day,), Deceased(), "Volledige datum van overlijden")
 
-    def _pair(self, index: CodedRows, pair: ChangeBetween | ResponseRate) -> Iterator[Requirement]:
+    def _pair(self, cohort: Cohort, index: CodedRows, pair: ChangeBetween | ResponseRate) -> Iterator[Requirement]:
         table, title = "prom_answer", self.instrument_titles[pair.instrument]
         responses = Responses(pair.instrument)
         code, day = column(self.roles, table, "code"), column(self.roles, table, "date")
@@ -257,12 +262,14 @@ class _Derivation:
         answers, scored = ("link_id", "value_number", "value_code"), Responses(pair.instrument, pair.score)
         yield self._need(Role.SCORE, table, answers, scored, f"{title} volledig ingevuld")
         # Low response is what a response rate measures; for a change it takes patients away.
-        enough = Check.FOUND if isinstance(pair, ResponseRate) else Check.MOMENT
+        enough = Check.ANSWERED if isinstance(pair, ResponseRate) else Check.MOMENT
         for role, name in ((Role.SCORE_BEFORE, pair.before), (Role.SCORE_AFTER, pair.after)):
             moment = self.outcome_set.moments[name]
             at = AtMoment(index, pair.instrument, pair.score, moment.from_day, moment.to_day)
-            checks = (Check.FOLLOWED, enough)
-            yield self._need(role, table, (day, code), at, f"{title}, {moment.title_nl}", checks=checks)
+            when = f"{moment.title_nl} ({_lower(cohort.title_nl)})"
+            yield self._need(
+                role, table, (day, code), at, f"{title} {when}", checks=(Check.FOLLOWED, enough), subject=when
+            )  # fmt: skip
 
     def _code(self, table: str) -> Requirement:
         columns = column(self.roles, table, "code"), column(self.roles, table, "system")
@@ -298,6 +305,7 @@ class _Derivation:
         date_column: str | None = None,
         mandatory: bool = True,
         checks: tuple[Check, ...] = (),
+        subject: str | None = None,
     ) -> Requirement:
         if table not in self.roles:
             raise TerminalError(
@@ -312,6 +320,7 @@ class _Derivation:
             role=role,
             element=_element(table, columns, scope),
             title_nl=title,
+            subject_nl=subject or title,
             table=table,
             columns=columns,
             scope=scope,
