@@ -24,6 +24,12 @@ _STATUSES = {
     "not": {"tone": "worse", "sign": "○", "label": "niet"},
     "unknown": {"tone": "unknown", "sign": "–", "label": "niet te beoordelen"},
 }
+_CONCLUSIONS = {
+    "ready": {"tone": "better", "sign": "●", "label": "ja"},
+    "partly": {"tone": "partly", "sign": "◐", "label": "deels"},
+    "not": {"tone": "worse", "sign": "○", "label": "nee"},
+    "unknown": {"tone": "unknown", "sign": "–", "label": "n.v.t."},
+}
 _TESTS = {"registrable": "Registreerbaar", "exchangeable": "Uitwisselbaar"}
 _TOP_STEPS = 3
 
@@ -95,7 +101,7 @@ def _institution(run: Content, institution: Content) -> dict[str, Any]:
     changes = _changes(run, institution["institution"])
     return {
         "institution": institution["institution"],
-        "summary": _summary(tally, institution["indicators"]),
+        "summary": _summary(tally, len(institution["indicators"]), institution["fixes"]),
         "tally": tally,
         "top_steps": steps[:_TOP_STEPS],
         "more_steps": len(steps) > _TOP_STEPS,
@@ -112,15 +118,15 @@ def _tally(indicators: Sequence[Content]) -> dict[str, int]:
     return {status: counts[status] for status in ("ready", "partly", "not")}
 
 
-def _summary(tally: Mapping[str, int], indicators: Sequence[Content]) -> str:
-    total = len(indicators)
+def _summary(tally: Mapping[str, int], total: int, steps: Sequence[Content]) -> str:
     verb = "is" if tally["ready"] == 1 else "zijn"
     ready = f"Met deze gegevens {verb} {tally['ready']} van de {total} indicatoren gereed"
     sentence = f"{ready}, {tally['partly']} deels en {tally['not']} niet."
-    causes = Counter(each["cause_nl"] for each in indicators if each["cause_nl"])
-    if causes:
-        cause, count = min(causes.items(), key=lambda item: (-item[1], item[0]))
-        sentence += f" De oorzaak die het vaakst voorkomt ({count}x): {cause}"
+    fixes = [fix for step in steps for fix in step["fixes"]]
+    if fixes:
+        most = min(fixes, key=lambda fix: (-fix["touches"], fix["key"]))
+        count = "1 indicator" if most["touches"] == 1 else f"{most['touches']} indicatoren"
+        sentence += f" Het vaakst nodig, voor {count}: {most['fix_nl']}"
     return sentence
 
 
@@ -147,7 +153,7 @@ def _set(outcome_set: Content, institution: Content) -> dict[str, Any]:
             }
         )
     tests = [
-        {"name": name, **test[key], "conclusion": _STATUSES[test[key]["conclusion"]]} for key, name in _TESTS.items()
+        {"name": name, **test[key], "conclusion": _CONCLUSIONS[test[key]["conclusion"]]} for key, name in _TESTS.items()
     ]
     return {"title": outcome_set["title_nl"], "indicators": indicators, "tests": tests}
 
@@ -167,8 +173,8 @@ def _elements(run: Content, institution: Content) -> list[dict[str, Any]]:
                 "place": place,
                 "checks": [_check(run, name, check) for name, check in result["checks"].items()],
                 "days": _days(result, run["minimum_for_display"]),
-                "registrable": _STATUSES[result["registrable"]],
-                "exchangeable": _STATUSES[result["exchangeable"]],
+                "registrable": _CONCLUSIONS[result["registrable"]],
+                "exchangeable": _CONCLUSIONS[result["exchangeable"]],
             }
         )
     return [{"title": table, "elements": elements} for table, elements in groups.items()]

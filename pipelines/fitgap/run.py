@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import TerminalError
+from pipelines.feedback.page import write_page
 from pipelines.fitgap.compare import compare
 from pipelines.fitgap.criteria import Criteria, load_criteria
 from pipelines.fitgap.exchange import judge_elements, judge_set
@@ -114,12 +115,16 @@ def run_fit_gap(
 
 def store(home: Path, run: Mapping[str, Any]) -> Path:
     """Keep a run as `home/fitgap/<run>.json`."""
-    path = home / "fitgap" / f"{run['run']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".aside")
-    aside.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
-    return path
+    return write_run(run, home / "fitgap" / f"{run['run']}.json")
+
+
+def write_run(run: Mapping[str, Any], path: Path) -> Path:
+    """Write a run as JSON, aside first, so that nobody reads half of it.
+
+    Raises:
+        TransientError: the file could not be written.
+    """
+    return write_page(path, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
 
 
 def with_comparison(home: Path, run: dict[str, Any], earlier: str | None) -> dict[str, Any]:
@@ -244,7 +249,7 @@ def _steps(blocking: Mapping[str, set[str]], gaps: Mapping[str, Gap]) -> list[di
     for step in unlocking_order(blocking):
         ready += len(step.unlocks)
         fixes = [
-            {"key": key, "who_nl": gaps[key].who_nl, "fix_nl": gaps[key].fix_nl, "cause_nl": gaps[key].cause_nl,
+            {"key": key, "who_nl": gaps[key].who_nl, "fix_nl": gaps[key].fix_nl,
              "touches": sum(key in needs for needs in blocking.values())}
             for key in step.fixes
         ]  # fmt: skip
