@@ -149,6 +149,8 @@ def _set(outcome_set: Content, institution: Content) -> dict[str, Any]:
                 "title": indicator["title_nl"],
                 "status": _STATUSES[verdict["status"]],
                 "cause": verdict["cause_nl"],
+                "fix": verdict["gaps"][0]["fix_nl"] if verdict["gaps"] else None,
+                "who": verdict["gaps"][0]["who_nl"] if verdict["gaps"] else None,
                 "others": max(0, len(verdict["gaps"]) - 1),
             }
         )

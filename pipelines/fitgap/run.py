@@ -233,10 +233,11 @@ def _verdict(verdict: IndicatorVerdict) -> dict[str, Any]:
         "status": verdict.status,
         "cause_nl": first.cause_nl if first else None,
         "gaps": [
-            {"key": gap.key, "element": gap.element, "check": gap.check, "status": gap.status, "cause_nl": gap.cause_nl}
+            {"key": gap.key, "element": gap.element, "check": gap.check, "status": gap.status,
+             "cause_nl": gap.cause_nl, "who_nl": gap.who_nl, "fix_nl": gap.fix_nl}
             for gap in verdict.gaps
         ],
-    }
+    }  # fmt: skip
 
 
 def _gaps(verdicts: Sequence[IndicatorVerdict]) -> dict[str, Gap]:
