@@ -137,13 +137,14 @@ def _gap(
     roles: Mapping[str, TableRoles],
 ) -> Gap:
     criterion = criteria.checks[check]
-    share = percent(count.share) if count.share is not None else "geen enkel geval"
+    minimum = criteria.minimum_for_display
+    share = percent(count.share or 0) if count.whole >= minimum else f"te weinig van de minder dan {minimum} gevallen"
     words = {
         "title": need.title_nl,
         "subject": need.subject_nl,
         "rows": roles[need.table].title_nl,
         "profile": roles[need.table].profile_nl,
-        "share": share if count.whole >= criteria.minimum_for_display else "te weinig",
+        "share": share,
         "needed": f"{(criterion.ready or 0) * 100:.0f}%",
         "value_set": need.value_set or "",
         "days": criteria.timely_days.get(need.role, ""),
