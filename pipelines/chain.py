@@ -18,7 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -58,7 +58,10 @@ from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.validate.batch import validate_batch
-from pipelines.zib.catalogue import Catalogue, load_catalogue
+from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
+from pipelines.zib.codings import CODING_TABLE
+from pipelines.zib.csv_extract import CsvExtracts
+from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
@@ -68,7 +71,10 @@ _EVALUATED = "evaluated.json"
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it."""
+    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
+
+    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
+    """
 
     batch_id: str
     institution: str
@@ -78,6 +84,8 @@ class BatchResult:
     skipped: int
     reasons: dict[str, int]
     reused: bool = False
+    columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
+    columns_missing: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,11 @@ class Chain:
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return load_catalogue(self._options.mappings / "zib" / "2020")
+        return load_catalogue(self._options.mappings)
+
+    @cached_property
+    def _csv_mappings(self) -> CsvMappings:
+        return load_csv_mappings(self._options.mappings / "csv", self._catalogue)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -165,16 +177,19 @@ class Chain:
         out = self._folder(batch) / "mapped"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
+        limit, pseudonyms = self._options.maximum_line_bytes, Pseudonyms(pseudonym_key(self.home), batch.institution)
         with self._landing.workspace(batch.institution) as work:
+            extracts = CsvExtracts(self._csv_mappings, self._catalogue, pseudonyms, work=work, maximum_line_bytes=limit)
             report = map_export(
                 self._landing.export(batch),
                 out,
                 catalogue=self._catalogue,
-                pseudonyms=Pseudonyms(pseudonym_key(self.home), batch.institution),
+                pseudonyms=pseudonyms,
                 work=work,
-                maximum_line_bytes=self._options.maximum_line_bytes,
+                maximum_line_bytes=limit,
+                read_extract=extracts.read,
             )
-        _write_json(out / "report.json", report.as_dict())
+        _write_json(out / "report.json", report.as_dict() | extracts.as_dict())
 
     def validate(self, batch: Batch) -> None:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
@@ -195,6 +210,7 @@ class Chain:
         accepted.mkdir()
         for name, table in validation.accepted.items():
             pq.write_table(table, accepted / f"{name}.parquet")
+        shutil.copyfile(mapped / f"{CODING_TABLE}.parquet", accepted / f"{CODING_TABLE}.parquet")
         rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
         with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
@@ -213,11 +229,9 @@ class Chain:
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
         (folder / "loaded.json").unlink(missing_ok=True)
         _write_json(folder / _LOADING, asdict(batch))
-        for table in self._catalogue.tables:
-            rows = pq.read_table(folder / "accepted" / f"{table.name}.parquet")
-            self._lake.append(
-                table.name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
-            )
+        for name in self._table_names:
+            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
+            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
         with transaction(self.engine) as connection:
@@ -281,7 +295,7 @@ class Chain:
         self._finish_loads()
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
-            self._lake.attach(connection, [table.name for table in self._catalogue.tables])
+            self._lake.attach(connection, self._table_names)
             score(connection, self._instruments)
             evaluate(connection, self._outcome_set, as_of)
             with transaction(self.engine) as stored:
@@ -405,12 +419,16 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(mappings / "zib" / "2020"),
+            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
             "expectations": _digest(self._options.expectations),
         }
+
+    @property
+    def _table_names(self) -> list[str]:
+        return [*(table.name for table in self._catalogue.tables), CODING_TABLE]
 
     @property
     def _trajectories(self) -> Path:
@@ -471,6 +489,8 @@ def _accepted(folder: Path, places: set[Place]) -> set[Place]:
     wanted = {file for file, _ in places}
     found: set[Place] = set()
     for path in folder.glob("*.parquet"):
+        if path.stem == CODING_TABLE:
+            continue
         for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
             files = batch["source_file"].cast(pa.string())
             rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
@@ -490,6 +510,8 @@ def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quaran
         quarantined=totals["quarantined"] + len(late),
         skipped=totals["skipped"],
         reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
+        columns_not_mapped=report.get("csv_columns_not_mapped", {}),
+        columns_missing=report.get("csv_columns_missing", {}),
     )
 
 
@@ -499,9 +521,10 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _digest(folder: Path) -> str:
-    """A short hash of the files in a folder."""
+def _digest(*sources: Path) -> str:
+    """A short hash of files, and of the files in folders; those that are absent count as empty."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for source in sources:
+        for path in [source] if source.is_file() else sorted(p for p in source.glob("*") if p.is_file()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -12,7 +12,7 @@ import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.errors import TerminalError, TransientError, UitkomstError
-from pipelines.terminal import progress
+from pipelines.terminal import print_columns, progress
 
 app = typer.Typer(
     help="From ZIB-coded hospital exports to outcome indicators, feedback and registry deliveries.",
@@ -76,6 +76,8 @@ def map_(
         print("UITKOMST_PSEUDONYM_KEY is not set: these pseudonyms hold for this run only.", file=sys.stderr)
     with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
+    for each in report["institutions"]:
+        print_columns(each["institution"], each["csv_columns_not_mapped"], each["csv_columns_missing"])
     totals = report["totals"]
     print(
         f"{totals['lines']} lines: {totals['accepted']} accepted, {totals['quarantined']} quarantined,"
@@ -101,6 +103,8 @@ def run(
     with progress("Running") as on_progress:
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
+    for batch in result.batches:
+        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
 
 
 @app.command()

@@ -44,6 +44,7 @@ class CsvRecords:
         header: names of the columns; empty when the file is empty.
         path: UTF-8 file with the sound records, after `skip` lines, in the file's own delimiter.
         quote: the mark around quoted fields in it, if any.
+        longest: bytes of its longest record.
         skip: lines before the first record.
         lines: 1-based line of the original file at which each sound record starts.
         quoted_breaks: whether a record spans several lines.
@@ -55,6 +56,7 @@ class CsvRecords:
     path: Path
     quote: str
     skip: int = 0
+    longest: int = 0
     lines: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     quoted_breaks: bool = False
     flaws: list[Flaw] = field(default_factory=list)
@@ -125,7 +127,14 @@ def _well_formed(path: Path, dialect: CsvDialect, maximum: int) -> CsvRecords | 
     lines = np.concatenate(check.starts) if check.starts else np.empty(0, np.int64)
     continued = check.line - 2 - lines.size
     return CsvRecords(
-        _named(header), path, dialect.quote, skip=1, lines=lines, quoted_breaks=continued > 0, continued=int(continued)
+        _named(header),
+        path,
+        dialect.quote,
+        skip=1,
+        longest=max(len(first), check.longest),
+        lines=lines,
+        quoted_breaks=continued > 0,
+        continued=int(continued),
     )
 
 
@@ -141,6 +150,7 @@ class _Check:
         self.line = 2
         self.starts: list[npt.NDArray[np.int64]] = []
         self.failed = False
+        self.longest = 0
 
     def take(self, block: bytes) -> bytes:
         """Check the whole records in a block that starts with one; gives what comes after them."""
@@ -178,12 +188,13 @@ class _Check:
     ) -> None:
         counted = np.diff(np.searchsorted(delimiters, ends), prepend=0)
         lengths = np.diff(ends, prepend=-1)
+        self.longest = max(self.longest, int(lengths.max()))
         returns = int(np.count_nonzero(data[: ends[-1] + 1] == _RETURN))
         body = block[: ends[-1] + 1]
         self.failed = (
             self.failed
             or bool((counted != self._fields - 1).any())
-            or bool((lengths > self._maximum).any())
+            or bool((lengths > self._maximum + 1).any())
             or bool((lengths <= 1 + self.returns).any())
             or returns != (ends.size if self.returns else 0)
             or (self.returns and bool((data[ends - 1] != _RETURN).any()))
@@ -218,6 +229,9 @@ def _record_by_record(path: Path, dialect: CsvDialect, work: Path, maximum: int)
             else:
                 writer.writerow(fields)
                 lines.append(line)
+                # A quote is doubled when it is written, and a field with one gets two around it.
+                width = sum(2 * len(text.encode("utf-8")) + 3 for text in fields)
+                found.longest = max(found.longest, width)
                 found.quoted_breaks = found.quoted_breaks or any("\n" in text or "\r" in text for text in fields)
     target.replace(found.path)
     found.lines = np.asarray(lines, np.int64)

@@ -17,8 +17,10 @@ from pipelines.errors import TransientError
 _CURRENT = """
 CREATE OR REPLACE VIEW {table} AS
 SELECT * EXCLUDE (batch_id, landed_at) FROM {table}_history
-QUALIFY dense_rank() OVER (PARTITION BY institution, resource_key ORDER BY landed_at DESC, batch_id DESC) = 1
+QUALIFY dense_rank() OVER (PARTITION BY institution, {unit} ORDER BY landed_at DESC, batch_id DESC) = 1
 """
+_UNITS = {"zib_coding": "codings_id"}
+"""What a newer batch replaces as a whole: the rows of a resource, but in `zib_coding` those of a list of codings."""
 
 
 class Lake:
@@ -29,6 +31,9 @@ class Lake:
 
     def append(self, table: str, rows: pa.Table, *, institution: str, batch_id: str, landed_at: datetime) -> None:
         """Add a batch's rows to a table. Adding the same batch again replaces it: a rerun changes nothing.
+
+        A table is made by its first batch, even when that has no row. A column that the table does not have yet is
+        added to it, and is null in earlier rows.
 
         Raises:
             TransientError: `LAKE-BUSY` when another writer won, `LAKE-WRITE` when the disk refuses.
@@ -41,10 +46,13 @@ class Lake:
         try:
             if not DeltaTable.is_deltatable(str(path)):
                 DeltaTable.create(str(path), stamped.schema, partition_by=["institution"], mode="ignore")
+            if not width and not _may_hold(DeltaTable(str(path)), institution, batch_id):
+                return
             write_deltalake(
                 str(path),
                 stamped,
                 mode="overwrite",
+                schema_mode="merge",
                 predicate=f"institution = '{_escaped(institution)}' AND batch_id = '{_escaped(batch_id)}'",
             )
         except CommitFailedError:
@@ -71,14 +79,24 @@ class Lake:
         return pc.unique(keys.drop_null().cast(pa.string())).sort()
 
     def attach(self, connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
-        """Make each table a view of its current rows: per resource, those of the newest batch that holds it."""
+        """Make each table a view of its current rows: per resource (of `zib_coding`: per list of codings), those of
+        the newest batch that holds it."""
         for table in tables:
             try:
                 dataset = DeltaTable(str(self._root / table)).to_pyarrow_dataset()
             except TableNotFoundError:
                 continue
             connection.register(f"{table}_history", dataset)
-            connection.execute(_CURRENT.format(table=table))
+            connection.execute(_CURRENT.format(table=table, unit=_UNITS.get(table, "resource_key")))
+
+
+def _may_hold(table: DeltaTable, institution: str, batch_id: str) -> bool:
+    """Whether any file of the table may hold rows of the batch; by its statistics, so without reading it."""
+    return any(
+        file["partition.institution"] == institution
+        and (file.get("min.batch_id") or batch_id) <= batch_id <= (file.get("max.batch_id") or batch_id)
+        for file in pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    )
 
 
 def _escaped(text: str) -> str:

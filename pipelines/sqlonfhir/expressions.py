@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pipelines.sqlonfhir import fhirpath
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element, FhirTypes
+from pipelines.sqlonfhir.references import ReferenceParts, Root, key_of
 from pipelines.sqlonfhir.values import NUMBERS, Choice, Value, compact, exists, quote, single
 
 KeySql = Callable[[str], str]
@@ -16,8 +18,6 @@ _COMPARING = frozenset({"=", "!="})
 
 _WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
 _NOT_YET = {"lowBoundary", "highBoundary"}
-_ID = r"[A-Za-z0-9\-.]{1,64}"
-_REFERENCE = rf"(?:^|/)([A-Z][A-Za-z]+/{_ID})(?:/_history/{_ID})?$"
 
 
 class ExpressionError(ValueError):
@@ -29,13 +29,15 @@ class Expressions:
 
     Args:
         types: the FHIR release.
+        root: the resource that the view is about.
         constants: the view's constants by name.
         key: how ``getResourceKey()`` and ``getReferenceKey()`` turn ``Type/id`` into a key; None to leave that to
             the caller, who gets values of type `KEY`.
     """
 
-    def __init__(self, types: FhirTypes, constants: Mapping[str, Value], key: KeySql | None) -> None:
+    def __init__(self, types: FhirTypes, root: Value, constants: Mapping[str, Value], key: KeySql | None) -> None:
         self._types = types
+        self._root = root
         self._constants = constants
         self._key = key
         self._variables = itertools.count(1)
@@ -95,6 +97,8 @@ class Expressions:
                 return self._call(origin_or_choice, name, arguments, row_index)
 
     def _member(self, origin: Value, name: str) -> Value | Choice:
+        if name == "extension" and origin.type in SQL_TYPES:
+            return self.read(self._beside(origin), "extension")
         element = self._types.element(origin.type, name)
         if element is not None:
             return self._read(origin, element)
@@ -103,7 +107,18 @@ class Expressions:
             raise ExpressionError(f"{origin.type} has no element '{name}'")
         return Choice(origin, choices)
 
+    def _beside(self, primitive: Value) -> Value:
+        """The object in which JSON keeps the extensions of a primitive, such as ``_birthDate``."""
+        if primitive.source is None:
+            raise ExpressionError("the extension of a primitive that was filtered or computed is not supported")
+        origin, element = primitive.source
+        return self._read(origin, Element(f"_{element.name}", "Element", element.many))
+
     def _read(self, origin: Value, element: Element) -> Value:
+        found = self._read_plainly(origin, element)
+        return replace(found, source=(origin, element)) if element.type in SQL_TYPES else found
+
+    def _read_plainly(self, origin: Value, element: Element) -> Value:
         if origin.schema is None:
             raise ExpressionError(f"'{element.name}' cannot be read from a computed value")
         schema = origin.schema.child(element)
@@ -215,13 +230,34 @@ class Expressions:
             raise ExpressionError("getReferenceKey() applies to a Reference")
         if type_ is not None and type_ not in self._types.resources:
             raise ExpressionError(f"getReferenceKey({type_}): there is no such FHIR resource")
-        reference = self._member(origin, "reference")
-        assert isinstance(reference, Value)
-        if not reference.many:
-            return self._keyed(_typed_key(reference.sql, type_))
+        if not origin.many:
+            return self._keyed(key_of(self._reference_parts(origin), self._root_of_references(), type_))
         x = self._variable()
-        each = self._keyed(_typed_key(x, type_))
-        return Value(f"list_transform({reference.sql}, lambda {x}: {each.sql})", each.type, many=True)
+        parts = self._reference_parts(origin.with_sql(x, many=False))
+        each = self._keyed(key_of(parts, self._root_of_references(), type_))
+        return Value(f"list_transform({origin.sql}, lambda {x}: {each.sql})", each.type, many=True)
+
+    def _reference_parts(self, origin: Value) -> ReferenceParts:
+        identifier = self.read(origin, "identifier")
+        has_type = self._types.element("Reference", "type") is not None
+        return ReferenceParts(
+            self.read(origin, "reference").sql,
+            self.read(origin, "type").sql if has_type else "NULL",
+            self.read(identifier, "system").sql,
+            self.read(identifier, "value").sql,
+        )
+
+    def _root_of_references(self) -> Root:
+        contained = self._read(self._root, Element("contained", "Resource", True))
+        for name in ("id", "resourceType"):
+            self._read(contained, Element(name, "code", False))
+        return Root(self._root.type, self._read(self._root, Element("id", "id", False)).sql, contained.sql)
+
+    def read(self, origin: Value, name: str) -> Value:
+        """The element `name` of `origin`, which has it and for which it is no choice element."""
+        element = self._types.element(origin.type, name)
+        assert element is not None, f"{origin.type}.{name}"
+        return self._read(origin, element)
 
     def _keyed(self, typed_id: str) -> Value:
         return Value(typed_id, KEY) if self._key is None else Value(self._key(typed_id), "string")
@@ -250,16 +286,6 @@ def _literal(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     return quote(value) if isinstance(value, str) else repr(value)
-
-
-def _typed_key(reference: str, type_: str | None) -> str:
-    """SQL for the ``Type/id`` in a reference string; null for another type, or a form without one."""
-    key = f"nullif(regexp_extract({reference}, {quote(_REFERENCE)}, 1), '')"
-    if type_ is None:
-        return key
-    # Nearly all references are relative: a match of the whole is much cheaper than finding a part.
-    relative = f"regexp_full_match({reference}, {quote(type_ + '/' + _ID)})"
-    return f"CASE WHEN {relative} THEN {reference} WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
 
 
 def _join(origin: Value, texts: list[str]) -> Value:

@@ -58,6 +58,7 @@ class Value:
         resource: whether this is the resource itself, whose elements are columns.
         dense: whether the list is known to hold no null.
         head: cheaper SQL for the first item of the list, if there is any.
+        source: for a primitive element, what it was read from and as which element: its extensions lie beside it.
     """
 
     sql: str
@@ -67,10 +68,11 @@ class Value:
     resource: bool = False
     dense: bool = False
     head: str | None = None
+    source: tuple[Value, Element] | None = None
 
     def with_sql(self, sql: str, *, many: bool | None = None) -> Value:
         """The same type with other SQL."""
-        return replace(self, sql=sql, many=self.many if many is None else many, head=None)
+        return replace(self, sql=sql, many=self.many if many is None else many, head=None, source=None)
 
     @property
     def is_text(self) -> bool:

@@ -11,11 +11,12 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
+from pipelines.sqlonfhir.tags import UnitTable, codings_text, is_quantity, quantity_in, unit_for
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -39,12 +40,18 @@ class ViewError(TerminalError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One output column: name, SQL over the relation it belongs to, DuckDB type, and whether it is a resource key."""
+    """One output column: name, SQL over the relation it belongs to, DuckDB type, and what the caller has to do.
+
+    A column of kind ``key`` holds ``Type/id`` and has to become a key; one of kind ``codings`` holds the text of
+    `codings_text` and has to become its id. Both only when `compile_view` was not told how. `unit` is what a tag
+    says of units: the UCUM unit that a quantity is converted to, or ``@name`` of a table of units.
+    """
 
     name: str
     sql: str
     type: str
-    is_key: bool = False
+    kind: Literal["value", "key", "codings"] = "value"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +106,46 @@ class _Scope:
     in_reach: list[str] = field(default_factory=list)
 
 
-def compile_view(view: Mapping[str, Any], types: FhirTypes, *, key: KeySql | None, secret: KeySql) -> CompiledView:
+def compile_view(
+    view: Mapping[str, Any],
+    types: FhirTypes,
+    *,
+    key: KeySql | None,
+    secret: KeySql,
+    codings: KeySql | None,
+    units: Mapping[str, UnitTable] | None = None,
+) -> CompiledView:
     """Compile a ViewDefinition.
 
     Args:
         view: the ViewDefinition as parsed JSON.
         types: the FHIR release it is about.
         key: SQL from ``Type/id`` to the key that getResourceKey() and getReferenceKey() give; None to have
-            ``Type/id`` itself in columns with `is_key`, which the caller must turn into keys.
+            ``Type/id`` itself in columns of kind ``key``, which the caller must turn into keys.
         secret: SQL from a direct identifier to its pseudonym, for columns with the tag `pseudonym`.
+        codings: SQL from the text of `codings_text` to its id, for columns with the tag `codings`; None to have that
+            text itself in columns of kind ``codings``.
+        units: by name, the tables that the tags `ucum` and `ucum/unit` may point to as ``@name``.
 
     Raises:
         ViewError: with the path of the offending part, for example ``select[0].column[1].path``.
     """
-    return _Compiler(view, types, key, secret).compile()
+    return _Compiler(view, types, key, secret, codings, units or {}).compile()
 
 
 class _Compiler:
-    def __init__(self, view: Mapping[str, Any], types: FhirTypes, key: KeySql | None, secret: KeySql) -> None:
+    def __init__(
+        self,
+        view: Mapping[str, Any],
+        types: FhirTypes,
+        key: KeySql | None,
+        secret: KeySql,
+        codings: KeySql | None,
+        units: Mapping[str, UnitTable],
+    ) -> None:
         self._view = view
+        self._units = units
+        self._codings = codings
         self._types = types
         self._key = key
         self._secret = secret
@@ -130,9 +158,9 @@ class _Compiler:
         resource = self._view.get("resource")
         if not isinstance(resource, str) or resource not in self._types.resources:
             raise _invalid("it must name a FHIR resource type", "resource")
-        self._expressions = Expressions(self._types, dict(self._constants()), self._key)
         schema = Schema()
         root = Value("TRUE", resource, schema=schema, resource=True)
+        self._expressions = Expressions(self._types, root, dict(self._constants()), self._key)
         condition = self._condition(root)
         relation = _RELATION if condition == "TRUE" else f"(SELECT * FROM {_RELATION} WHERE {condition})"
         unfolded = relation
@@ -283,15 +311,66 @@ class _Compiler:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _invalid("a column name starts with a letter and holds letters, digits and _", f"{place}.name")
         value = self._expression(column.get("path"), f"{place}.path", scope)
+        tags = {str(tag.get("name")): tag for tag in _list_of_objects(column.get("tag", []), f"{place}.tag")}
+        for tag in ("codings", "ucum", "ucum/unit"):
+            if tag in tags:
+                if len(tags) > 1:
+                    raise _invalid(f"the tag '{tag}' goes with no other", f"{place}.tag")
+                setting = tags[tag].get("value")
+                match tag:
+                    case "codings":
+                        return self._codings_column(name, value, setting, column, place)
+                    case "ucum":
+                        read = self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
+                        return replace(read, unit=str(setting))
+                return replace(self._unit_column(name, value, setting, place), unit=str(setting))
+        return self._plain_column(name, value, column, place)
+
+    def _plain_column(self, name: str, value: Value, column: Mapping[str, Any], place: str) -> Column:
         if value.resource or value.type not in SQL_TYPES:
             raise _invalid(f"a column holds a primitive, not {value.type}", f"{place}.path")
-        sql, is_key = single(value), value.type == KEY
-        if is_key and (column.get("collection") is True or column.get("tag")):
+        sql = single(value)
+        if value.type == KEY and (column.get("collection") is True or column.get("tag")):
             raise _invalid("a column of several or tagged keys is not supported", place, "VIEW-UNSUPPORTED")
         if column.get("collection") is True:
             sql = f"coalesce({compact(value)}, [])" if value.many else f"list_filter([{sql}], lambda x: x IS NOT NULL)"
         type_ = SQL_TYPES[value.type] + ("[]" if column.get("collection") is True else "")
-        return self._tagged(Column(name, sql, type_, is_key), column, place)
+        return self._tagged(Column(name, sql, type_, "key" if value.type == KEY else "value"), column, place)
+
+    def _codings_column(self, name: str, value: Value, element: Any, column: Mapping[str, Any], place: str) -> Column:
+        if name != f"{element}_codings_id" or column.get("collection") is not True or value.type != "Coding":
+            what = "the tag 'codings' is for a collection of Coding, in a column <value of the tag>_codings_id"
+            raise _invalid(what, f"{place}.tag")
+        text = codings_text(self._expressions, value)
+        if self._codings is None:
+            return Column(name, text, "VARCHAR", "codings")
+        return Column(name, self._codings(text), "VARCHAR")
+
+    def _ucum_column(self, name: str, value: Value, unit: str, column: Mapping[str, Any], place: str) -> Column:
+        if value.schema is None or not is_quantity(self._types, value.type) or column.get("collection") is True:
+            raise _invalid(f"the tag 'ucum' is for one Quantity, not {value.type}", f"{place}.tag")
+        return Column(name, quantity_in(self._expressions, value, unit), "DOUBLE")
+
+    def _unit(self, unit: Any, place: str, scope: _Scope) -> str:
+        """SQL of the unit that a `ucum` tag names; ``@table`` looks it up by the codings in `code`."""
+        if not isinstance(unit, str) or not unit:
+            raise _invalid("the tag 'ucum' names a UCUM unit", f"{place}.tag")
+        if not unit.startswith("@"):
+            return quote(unit)
+        codings = self._expression("code.coding", f"{place}.tag", scope)
+        return unit_for(self._expressions, codings, self._unit_table(unit, place))
+
+    def _unit_column(self, name: str, value: Value, setting: Any, place: str) -> Column:
+        if value.type != "Coding":
+            raise _invalid(f"the tag 'ucum/unit' is for codings, not {value.type}", f"{place}.tag")
+        return Column(name, unit_for(self._expressions, value, self._unit_table(setting, place)), "VARCHAR")
+
+    def _unit_table(self, setting: Any, place: str) -> UnitTable:
+        if not isinstance(setting, str) or not setting.startswith("@"):
+            raise _invalid("a table of units is written as @name", f"{place}.tag")
+        if (table := self._units.get(setting[1:])) is None:
+            raise _invalid(f"the table of units {setting} is not known here", f"{place}.tag", "VIEW-UNSUPPORTED")
+        return table
 
     def _tagged(self, output: Column, column: Mapping[str, Any], place: str) -> Column:
         for i, tag in enumerate(_list_of_objects(column.get("tag", []), f"{place}.tag")):

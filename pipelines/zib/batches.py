@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
 import duckdb
 import numpy as np
@@ -22,7 +24,7 @@ class Misread(Exception):
 def read_clean(
     connection: duckdb.DuckDBPyConnection, resource_type: str, columns: Mapping[str, str], relation: str, rows: int
 ) -> Iterator[pa.Table]:
-    """The `columns` (SQL by name) of a relation of resources in batches of about `rows`, in file order.
+    """The `columns` (SQL by name) of a relation of resources in batches of `rows`, in file order.
 
     Raises:
         Misread: when a line is broken, does not fit its elements, has another type or no id.
@@ -32,7 +34,7 @@ def read_clean(
     try:
         with connection.cursor() as cursor:
             reader = cursor.sql(f"SELECT {fits}, {selected} FROM {relation}").to_arrow_reader(rows)
-            for table in _gathered(reader, rows):
+            for table in gathered(reader, rows):
                 if not pc.all(table["_fits"], min_count=0).as_py():
                     raise Misread
                 yield table.drop_columns(["_fits"])
@@ -44,14 +46,18 @@ def read_clean(
         raise
 
 
-def _gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
+def gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
+    """Tables of `rows` rows; the last one may have fewer."""
     batches: list[pa.RecordBatch] = []
+    width = 0
     for batch in reader:
         batches.append(batch)
-        if sum(b.num_rows for b in batches) >= rows:
-            yield pa.Table.from_batches(batches)
-            batches = []
-    if batches:
+        width += batch.num_rows
+        while width >= rows:
+            table = pa.Table.from_batches(batches)
+            yield table.slice(0, rows)
+            batches, width = table.slice(rows).to_batches(), width - rows
+    if width:
         yield pa.Table.from_batches(batches)
 
 
@@ -68,3 +74,32 @@ def measure_lines(path: Path, maximum_line_bytes: int) -> tuple[int, bool]:
                 begun = len(block) - 1 - block.rfind(b"\n")
                 lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
     return lines + (begun > 0), too_long
+
+
+class RawLines:
+    """The lines of a file by their number, in rising order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._next = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def at(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        """The lines with these numbers (1-based), which rise from call to call."""
+        if self._file is None:
+            self._file = self._path.open("rb")
+        for number in numbers:
+            while self._next < number:
+                self._file.readline()
+                self._next += 1
+            self._next += 1
+            yield self._file.readline()

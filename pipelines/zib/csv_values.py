@@ -111,7 +111,8 @@ def codings_text(sources: tuple[CodingSource, ...], columns: Mapping[str, str]) 
     for source in sources:
         display = columns[source.display] if source.display is not None else "NULL"
         parts = [quote(source.system), "''", clean(columns[source.code]), clean(display)]
-        texts.append(f"CASE WHEN {columns[source.code]} IS NOT NULL THEN concat_ws({quote(BETWEEN_PARTS)}, {', '.join(parts)}) END")
+        coding = f"concat_ws({quote(BETWEEN_PARTS)}, {', '.join(parts)})"
+        texts.append(f"CASE WHEN {columns[source.code]} IS NOT NULL THEN {coding} END")
     joined = f"concat_ws({quote(BETWEEN_CODINGS)}, {', '.join(texts)})"
     return f"nullif({joined}, '')"
 

@@ -63,7 +63,7 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 
 def _same(found: Any, expected: Any) -> bool:
     if isinstance(expected, (int, float)) and not isinstance(expected, bool):
-        return isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-15)
+        return isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-12)
     return type(found) is type(expected) and found == expected
 
 

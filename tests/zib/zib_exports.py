@@ -15,7 +15,8 @@ from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.zib.catalogue import Catalogue, load_catalogue
 from pipelines.zib.mapping import map_export
 
-MAPPINGS = Path(__file__).resolve().parents[2] / "mappings" / "zib" / "2020"
+ROOT = Path(__file__).resolve().parents[2]
+MAPPINGS = ROOT / "mappings" / "zib" / "2020"
 PSEUDONYMS = Pseudonyms(b"a key for tests, 32 bytes long!!", "noord")
 LIMIT = 1 << 20
 Content = str | bytes
@@ -24,7 +25,7 @@ Content = str | bytes
 @cache
 def catalogue() -> Catalogue:
     """The ZIB tables, compiled once per process."""
-    return load_catalogue(MAPPINGS)
+    return load_catalogue(ROOT / "mappings")
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,15 @@ class Mapped:
     """What became of an export.
 
     Attributes:
-        tables: rows by table.
+        tables: rows by ZIB table.
+        codings: rows of zib_coding.
         quarantine: rows of quarantine.ndjson.
         files: accounts by file name.
         written: everything that left the mapping as text.
     """
 
     tables: dict[str, list[dict[str, Any]]]
+    codings: list[dict[str, Any]]
     quarantine: list[dict[str, Any]]
     files: dict[str, dict[str, Any]]
     written: str
@@ -91,7 +94,8 @@ def map_folder(folder: Path, *, maximum_line_bytes: int = LIMIT) -> Mapped:
     tables = {t.name: pq.read_table(out / f"{t.name}.parquet").to_pylist() for t in catalogue().tables}
     text = (out / "quarantine.ndjson").read_text(encoding="utf-8")
     quarantine = [json.loads(line) for line in text.splitlines()]
-    mapped = Mapped(tables, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
+    codings = pq.read_table(out / "zib_coding.parquet").to_pylist()
+    mapped = Mapped(tables, codings, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
     _reconcile(mapped, report)
     return mapped
 
@@ -100,7 +104,8 @@ def _reconcile(mapped: Mapped, report: dict[str, Any]) -> None:
     totals = report["totals"]
     assert totals["lines"] == totals["accepted"] + totals["quarantined"] + totals["skipped"]
     assert totals["quarantined"] == len(mapped.quarantine)
-    assert report["tables"] == {table: len(rows) for table, rows in mapped.tables.items()}
+    counts = {table: len(rows) for table, rows in mapped.tables.items()}
+    assert report["tables"] == counts | {"zib_coding": len(mapped.codings)}
     origins = {(row["source_file"], row["source_line"]) for rows in mapped.tables.values() for row in rows}
     assert len(origins) == totals["accepted"]
     assert not origins & set(mapped.lines)
