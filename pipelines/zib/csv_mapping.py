@@ -80,11 +80,15 @@ def _content(value: Any) -> Any:
 
 
 class CodingSource(Definition):
-    """One coding of a coded element: columns of the file with the code and its name, and the system of the code."""
+    """One coding of a coded element: columns of the file with the code and its name, and the system of the code.
+
+    With `translate_from` the file holds a code of that system, and the concept map gives the one of `system`.
+    """
 
     code: str
     system: str
     display: str | None = None
+    translate_from: str | None = None
 
 
 class TableRows(Definition):

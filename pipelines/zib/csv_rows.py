@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipelines.sqlonfhir.values import quote
 from pipelines.sqlonfhir.views import EARLIEST, LATEST, Column
 from pipelines.zib.catalogue import Catalogue, ZibTable
-from pipelines.zib.csv_mapping import Content, CsvFormat, TableRows, coded_columns, moment_family
+from pipelines.zib.csv_mapping import CodingSource, Content, CsvFormat, TableRows, coded_columns, moment_family
 from pipelines.zib.csv_values import (
     Parsed,
     codings_text,
@@ -50,7 +50,7 @@ class RowsQuery:
     ) -> None:
         self._rows = rows
         self._table = table
-        self._texts = texts
+        self._texts = dict(texts)
         self._format = format_
         self._catalogue = catalogue
         self._outputs = {column.name: column for column in table.view.outputs}
@@ -62,12 +62,14 @@ class RowsQuery:
         """The query."""
         resource = self._table.view.resource
         self._values["resource_key"] = typed_id(resource, self._rows.id, self._texts)
-        if self._rows.patient is not None:
-            self._values["patient_key"] = typed_id("Patient", self._rows.patient, self._texts)
+        patient = self._rows.id if resource == "Patient" else self._rows.patient
+        if patient is not None:
+            self._values["patient_key"] = typed_id("Patient", patient, self._texts)
         self._flaws.append((f"{self._values['resource_key']} IS NULL", "RESOURCE-NO-ID|a column of its id is empty"))
         for name, content in self._rows.columns.items():
             self._add(self._outputs[name], content)
-        for stem, sources in self._rows.codings.items():
+        for stem, written in self._rows.codings.items():
+            sources = tuple(self._translated_source(source) for source in written)
             held = {**first_coding(sources, self._texts), "codings": codings_text(sources, self._texts)}
             for part, name in coded_columns(stem, self._outputs).items():
                 self._values[name] = held[part]
@@ -124,16 +126,28 @@ class RowsQuery:
             padded = f"CASE WHEN length({text}) < {_BSN_DIGITS} THEN lpad({text}, {_BSN_DIGITS}, '0') ELSE {text} END"
             return Parsed(f"pseudonym_of_identifier({quote(f'{kind}:')} || {padded if kind == 'bsn' else text})")
         if content.translate is not None:
-            systems = content.translate.from_system, content.translate.to_system
-            codes = {
-                code: target
-                for (system, code), targets in self._catalogue.concept_map.items()
-                if system == systems[0]
-                for target_system, target, _ in targets
-                if target_system == systems[1]
-            }
-            return translated(text, codes, column, systems)
+            return self._translated(text, column, content.translate.from_system, content.translate.to_system)
         return Parsed(text)
+
+    def _translated(self, text: str, column: str, from_system: str, to_system: str) -> Parsed:
+        codes = {
+            code: target
+            for (system, code), targets in self._catalogue.concept_map.items()
+            if system == from_system
+            for target_system, target, _ in targets
+            if target_system == to_system
+        }
+        return translated(text, codes, column, (from_system, to_system))
+
+    def _translated_source(self, source: CodingSource) -> CodingSource:
+        """The source with its code translated, if it has to be, under a name of its own among the texts."""
+        if source.translate_from is None:
+            return source
+        parsed = self._translated(self._texts[source.code], source.code, source.translate_from, source.system)
+        self._flaws.append((parsed.unreadable, f"{parsed.code}|{parsed.reason}"))
+        name = f"{source.code} as {source.system}"
+        self._texts[name] = parsed.sql
+        return source.model_copy(update={"code": name})
 
     def _add_parsed(self, name: str, parsed: Parsed) -> None:
         self._values[name] = parsed.sql

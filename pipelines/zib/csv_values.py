@@ -45,7 +45,8 @@ def moment_text(text: str, parsed: Parsed, format_: CsvFormat) -> str:
     """SQL of the same as FHIR writes it: a date stays a date."""
     date_pattern, _ = _pattern(format_.date, _DATE_PARTS)
     whole_day = f"regexp_full_match({text}, {quote(date_pattern)})"
-    return f"strftime({parsed.sql}, CASE WHEN {whole_day} THEN '%Y-%m-%d' ELSE '%Y-%m-%dT%H:%M:%S' END)"
+    day, second = (f"strftime({parsed.sql}, {quote(shape)})" for shape in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"))
+    return f"CASE WHEN {whole_day} THEN {day} ELSE {second} END"
 
 
 def number(text: str, format_: CsvFormat, column: str, *, comparator: bool, whole: bool) -> Parsed:
