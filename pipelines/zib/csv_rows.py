@@ -169,7 +169,7 @@ class RowsQuery:
         if column.unit is None:
             return None
         unit = quote(column.unit) if not column.unit.startswith("@") else self._unit_of_code(column.unit[1:])
-        if column.type == "VARCHAR":
+        if column.type == "VARCHAR" or unit is None:
             return unit
         for stem in _stems(column.name):
             code = self._values.get(f"{stem}_ucum_code")
@@ -178,8 +178,8 @@ class RowsQuery:
                 return f"to_ucum(CAST({value} AS DOUBLE), CAST({code} AS VARCHAR), CAST({unit} AS VARCHAR))"
         return None
 
-    def _unit_of_code(self, table: str) -> str:
-        """SQL of the unit that a table of units gives to the first code of a coded element that is in it."""
+    def _unit_of_code(self, table: str) -> str | None:
+        """SQL of the unit that a table of units gives to the first code in it; None when no system is in it."""
         units = self._catalogue.units.get(table, {})
         found = []
         for sources in self._rows.codings.values():
@@ -188,7 +188,7 @@ class RowsQuery:
                 if of_system:
                     keys, values = (", ".join(map(quote, side)) for side in (of_system, of_system.values()))
                     found.append(f"map([{keys}], [{values}])[{self._texts[source.code]}]")
-        return f"coalesce({', '.join(found)})" if found else "NULL::VARCHAR"
+        return f"coalesce({', '.join(found)})" if found else None
 
 
 def _stems(name: str) -> Iterator[str]:

@@ -247,12 +247,13 @@ BAD = {
     5: (b"D4;P1;M17.1;Gon\xefrtrose;;A;01-03-2024;;", "CSV-ENCODING"),
     6: (b"", "blank"),
     7: (b"D5;P1;M17.1;Gonartrose;;X;01-03-2024;;", "CSV-CODE"),
-    8: (b"D6;P1;M17.1;Gonartrose;;A;30-02-2024;;", "DATE-IMPOSSIBLE"),
+    8: (b"D6;P1;M17.1;Gonartrose;;A;30-02-2024;;", "CSV-DATE"),
     9: (b";P1;M17.1;Gonartrose;;A;01-03-2024;;", "RESOURCE-NO-ID"),
     10: (b'D7;P1;M17.1;"Gonartrose', "CSV-QUOTE"),
     11: (b"D8;P1;M17.1;Gon" + b"a" * 3000 + b";;A;01-03-2024;;", "LINE-TOO-LONG"),
     12: (b'D9;P1;M17.1;Een 12" pin;;A;01-03-2024;;', "accepted"),
     13: (b"D10;P1;M17.1;;;;;;", "accepted"),
+    14: (b"D11;P1;M17.1;Gonartrose;;A;01-03-0024;;", "DATE-IMPOSSIBLE"),
 }
 
 
