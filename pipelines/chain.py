@@ -195,22 +195,22 @@ class Chain:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
         folder = self._folder(batch)
         mapped, accepted = folder / "mapped", folder / "accepted"
-        names = {table.name: table.view.resource for table in self._catalogue.tables}
-        validation = validate_batch(
-            self._landing.export(batch),
-            {name: pq.read_table(mapped / f"{name}.parquet") for name in names},
-            names,
-            batch_id=batch.batch_id,
-            expectations=self._options.expectations,
-            last_day=datetime.fromisoformat(batch.landed_at).date(),
-            known_patients=self._known_patients(batch),
-            maximum_line_bytes=self._options.maximum_line_bytes,
-        )
         shutil.rmtree(accepted, ignore_errors=True)
         accepted.mkdir()
-        for name, table in validation.accepted.items():
-            pq.write_table(table, accepted / f"{name}.parquet")
-        shutil.copyfile(mapped / f"{CODING_TABLE}.parquet", accepted / f"{CODING_TABLE}.parquet")
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            validation = validate_batch(
+                self._landing.export(batch),
+                {path.stem: path for path in sorted(mapped.glob("*.parquet"))},
+                {table.name: table.view.resource for table in self._catalogue.tables},
+                accepted,
+                work=Path(spill),
+                batch_id=batch.batch_id,
+                expectations=self._options.expectations,
+                value_sets=self._options.mappings / "zib" / "value_sets",
+                last_day=datetime.fromisoformat(batch.landed_at).date(),
+                known_patients=self._lake.known_patients(batch.institution, without_batch=batch.batch_id),
+                maximum_line_bytes=self._options.maximum_line_bytes,
+            )
         rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
         with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
@@ -449,13 +449,6 @@ class Chain:
     def patients_in_lake(self, batch: Batch) -> pa.Array:
         """Keys of the patients that the lake has from a batch."""
         return self._lake.patients(batch.institution, of_batch=batch.batch_id)
-
-    def _known_patients(self, batch: Batch) -> pa.Table:
-        """Patients that other batches of the institution hold; what this batch held before says nothing about it."""
-        patients = self._lake.patients(batch.institution, without_batch=batch.batch_id)
-        return pa.table(
-            {"institution": pa.repeat(pa.scalar(batch.institution), len(patients)), "patient_key": patients}
-        )
 
     @contextmanager
     def alone(self, *, shared: bool = False) -> Iterator[None]:

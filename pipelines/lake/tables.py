@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -21,6 +22,10 @@ QUALIFY dense_rank() OVER (PARTITION BY institution, {unit} ORDER BY landed_at D
 """
 _UNITS = {"zib_coding": "codings_id"}
 """What a newer batch replaces as a whole: the rows of a resource, but in `zib_coding` those of a list of codings."""
+
+
+KNOWN_PATIENT = ["institution", "patient_key", "birth_date_text", "death_date_text"]
+"""What validation has to know of a patient that an earlier batch brought."""
 
 
 class Lake:
@@ -64,19 +69,30 @@ class Lake:
                 "LAKE-WRITE", error.strerror or "write failed", where=str(path), remedy="Check disk space and rights."
             ) from None
 
-    def patients(self, institution: str, *, of_batch: str | None = None, without_batch: str | None = None) -> pa.Array:
-        """Keys of the patients that one batch of an institution brought, or all batches but one; as text, sorted."""
+    def patients(self, institution: str, *, of_batch: str) -> pa.Array:
+        """Keys of the patients that one batch of an institution brought; as text, sorted."""
         try:
             dataset = DeltaTable(str(self._root / "zib_patient")).to_pyarrow_dataset()
         except TableNotFoundError:
             return pa.array([], pa.string())
-        wanted = ds.field("institution") == institution
-        if of_batch is not None:
-            wanted &= ds.field("batch_id") == of_batch
-        if without_batch is not None:
-            wanted &= ds.field("batch_id") != without_batch
+        wanted = (ds.field("institution") == institution) & (ds.field("batch_id") == of_batch)
         keys = dataset.to_table(columns=["patient_key"], filter=wanted)["patient_key"]
         return pc.unique(keys.drop_null().cast(pa.string())).sort()
+
+    def known_patients(self, institution: str, *, without_batch: str) -> pa.Table:
+        """Patients that other batches of an institution brought, as the newest of them has it (`KNOWN_PATIENT`)."""
+        try:
+            dataset = DeltaTable(str(self._root / "zib_patient")).to_pyarrow_dataset()
+        except TableNotFoundError:
+            return pa.table({name: pa.array([], pa.string()) for name in KNOWN_PATIENT})
+        wanted = (ds.field("institution") == institution) & (ds.field("batch_id") != without_batch)
+        order = ["landed_at", "batch_id"]
+        rows = dataset.to_table(columns=[*KNOWN_PATIENT, *order], filter=wanted)
+        rows = rows.sort_by([("patient_key", "ascending"), *((name, "descending") for name in order)])
+        keys = rows["patient_key"].to_numpy(zero_copy_only=False)
+        first = np.ones(rows.num_rows, dtype=bool)
+        first[1:] = keys[1:] != keys[:-1]
+        return rows.filter(pa.array(first)).select(KNOWN_PATIENT)
 
     def attach(self, connection: duckdb.DuckDBPyConnection, tables: list[str]) -> None:
         """Make each table a view of its current rows: per resource (of `zib_coding`: per list of codings), those of

@@ -1,4 +1,4 @@
-"""Arrow tables for the tests, with the columns that docs/tables.md promises."""
+"""Parquet tables for the tests, with the columns that docs/tables.md promises."""
 
 from __future__ import annotations
 
@@ -10,14 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from pipelines.sqlonfhir.reading import open_duckdb
+from pipelines.validate.frames import frame_sql, prepare_patients
 from pipelines.validate.rules import Suite, load_suites
+from pipelines.validate.suites import Validation, validate_tables
+from pipelines.validate.value_sets import ValueSets, load_value_sets
+from pipelines.validate.workspace import ROW, Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPECTATIONS = REPOSITORY / "expectations"
 AS_OF = date(2025, 6, 30)
 
 SUITES = load_suites(EXPECTATIONS)
+VALUE_SETS = load_value_sets(REPOSITORY / "mappings" / "zib" / "value_sets")
+CODING = pa.schema(
+    [
+        ("institution", pa.string()),
+        ("codings_id", pa.string()),
+        ("position", pa.int64()),
+        ("system", pa.string()),
+        ("version", pa.string()),
+        ("code", pa.string()),
+        ("display", pa.string()),
+        ("mapped_from", pa.int64()),
+    ]
+)
 
 _NUMBERS = {"value", "value_number", "weight_value", "height_value", "reference_low", "reference_high"}
 
@@ -41,6 +60,42 @@ def examples(suite: Suite) -> list[tuple[str, str, dict[str, Any]]]:
         for kind in ("valid", "invalid")
         for changes in expectation["meta"]["examples"][kind]
     ]
+
+
+class Checked:
+    """A batch of tables in memory, validated: `validation`, and the rows `accepted` by table."""
+
+    def __init__(self, folder: Path, tables: Mapping[str, pa.Table], **options: Any) -> None:
+        for name in ("in", "out", "work"):
+            (folder / name).mkdir(parents=True)
+        paths = {name: folder / "in" / f"{name}.parquet" for name in (*tables, "zib_coding")}
+        for name, path in paths.items():
+            pq.write_table(tables.get(name, CODING.empty_table()), path)
+        settings: dict[str, Any] = {"expectations": EXPECTATIONS, "value_sets": VALUE_SETS, "as_of": AS_OF} | options
+        self.validation: Validation = validate_tables(paths, folder / "out", work=folder / "work", **settings)
+        self.accepted = {name: pq.read_table(folder / "out" / f"{name}.parquet") for name in tables}
+        self.checks = self.validation.checks
+        self.quarantined = self.validation.quarantined
+
+
+def frame_of(suite: Suite, rows: Iterable[Mapping[str, Any]], folder: Path) -> pa.Table:
+    """What Great Expectations gets of these rows; a row may also name a derived column and its value."""
+    rows = list(rows)
+    path = folder / f"{suite.table}.parquet"
+    own = set(schema_of(suite.table).names)
+    pq.write_table(table_of(suite.table, [{k: v for k, v in row.items() if k in own} for row in rows]), path)
+    pq.write_table(CODING.empty_table(), folder / "zib_coding.parquet")
+    with open_duckdb(folder) as connection:
+        workspace = Workspace(connection, {suite.table: path, "zib_coding": folder / "zib_coding.parquet"})
+        connection.register("value_set_members", ValueSets(VALUE_SETS.members, {}).members)
+        prepare_patients(workspace, known=False)
+        frame = connection.sql(f"FROM ({frame_sql(suite, workspace, suite.bindings)}) ORDER BY {ROW}").to_arrow_table()
+    for number, name in enumerate(frame.column_names):
+        if any(name in row and name not in own for row in rows):
+            kept = frame[name].to_pylist()
+            values = [row.get(name, kept[n]) for n, row in enumerate(rows)]
+            frame = frame.set_column(number, name, pa.array(values, frame[name].type))
+    return frame
 
 
 @cache

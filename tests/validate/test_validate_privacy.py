@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_tables import AS_OF, EXPECTATIONS, table_of
+from contract_tables import AS_OF, SUITES, Checked, frame_of, table_of
 from great_expectations.datasource.fluent.interfaces import Batch
 
 from pipelines.errors import TerminalError
 from pipelines.validate.gx_session import gx_session
 from pipelines.validate.resources import check_resource
 from pipelines.validate.rules import Rule, Suite
-from pipelines.validate.suites import validate_tables
 
 SECRETS = ["geheim-status", "8765.25", "1851-07-09", "2025-02-30", "geheim-eenheid", "1852-08-10"]
 
@@ -41,7 +41,7 @@ def assert_nothing_secret(text: str) -> None:
 
 
 def test_great_expectations_is_only_used_with_values_excluded_and_its_results_hold_none(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     formats: list[dict[str, Any]] = []
     results: list[str] = []
@@ -55,7 +55,7 @@ def test_great_expectations_is_only_used_with_values_excluded_and_its_results_ho
 
     monkeypatch.setattr(Batch, "validate", watched)
     tables = {name: table_of(name, rows) for name, rows in DEFECTIVE.items()}
-    validation = validate_tables(tables, expectations=EXPECTATIONS, as_of=AS_OF)
+    validation = Checked(tmp_path, tables)
 
     assert validation.quarantined
     assert results
@@ -65,11 +65,11 @@ def test_great_expectations_is_only_used_with_values_excluded_and_its_results_ho
 
 
 def test_a_validation_tells_no_value_to_anyone(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     tables = {name: table_of(name, rows) for name, rows in DEFECTIVE.items()}
-    validation = validate_tables(tables, expectations=EXPECTATIONS, as_of=AS_OF)
+    validation = Checked(tmp_path, tables)
 
     output = capfd.readouterr()
     assert (output.out, output.err) == ("", ""), "no progress bar, no message"
@@ -79,7 +79,7 @@ def test_a_validation_tells_no_value_to_anyone(
 
 
 def test_a_rule_that_cannot_be_evaluated_says_which_rule_and_no_value(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     rule = Rule("STATUS-RANGE", "error", "data-quality", "operationalisation", "", "")
@@ -89,9 +89,9 @@ def test_a_rule_that_cannot_be_evaluated_says_which_rule_and_no_value(
         "meta": {"rule_id": "STATUS-RANGE"},
     }
     suite = Suite("zib_body_weight", "Observation", (rule,), (between,), {})
-    table = table_of("zib_body_weight", DEFECTIVE["zib_body_weight"])
+    chunk = frame_of(SUITES["zib_body_weight"], DEFECTIVE["zib_body_weight"], tmp_path)
     with gx_session() as session, pytest.raises(TerminalError) as raised:
-        session.run(suite, table, AS_OF)
+        session.run(suite, chunk, AS_OF)
     assert raised.value.code == "EXPECTATION-FAILED"
     assert "STATUS-RANGE" in str(raised.value)
     output = capfd.readouterr()

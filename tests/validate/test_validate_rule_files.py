@@ -12,13 +12,12 @@ from typing import Any
 import great_expectations as gx
 import pytest
 import yaml
-from contract_tables import AS_OF, EXPECTATIONS, REPOSITORY, SUITES, schema_of, table_of
+from contract_tables import EXPECTATIONS, REPOSITORY, SUITES, Checked, schema_of, table_of
 from fhir.resources.R4B import get_fhir_model_class
 
 from pipelines.errors import TerminalError
 from pipelines.validate.handbook import with_rule_tables
 from pipelines.validate.rules import load_reference_rules, load_suites
-from pipelines.validate.suites import validate_tables
 
 CATALOGUE = REPOSITORY / "../shared/reference/zib2020_catalogue.json"
 
@@ -174,7 +173,7 @@ META = "{rule_id: A-B, severity: error, owner: o, source: s, reason: r, sentence
 @pytest.mark.parametrize(
     ("expectation", "complaint"),
     [
-        ("type: expect_nonsense, kwargs: {column: status}", "rule A-B is no expectation"),
+        ("type: expect_column_values_nonsense, kwargs: {column: status}", "rule A-B is no expectation"),
         (
             "type: expect_column_values_to_be_in_set, kwargs: {column: status, values: [a]}",
             "rule A-B is no expectation",
@@ -191,12 +190,14 @@ META = "{rule_id: A-B, severity: error, owner: o, source: s, reason: r, sentence
     ids=["unknown type", "unknown argument", "condition as text", "unknown parameter"],
 )
 def test_a_rule_that_cannot_be_run_is_refused_by_name(tmp_path: Path, expectation: str, complaint: str) -> None:
-    (tmp_path / "zib_body_weight.yaml").write_text(
+    folder = tmp_path / "expectations"
+    folder.mkdir()
+    (folder / "zib_body_weight.yaml").write_text(
         f"name: zib_body_weight\nmeta: {{resource_type: Observation}}\nexpectations: [{{{expectation}, meta: {META}}}]",
         encoding="utf-8",
     )
     with pytest.raises(TerminalError) as raised:
-        validate_tables({"zib_body_weight": table_of("zib_body_weight", [{}])}, expectations=tmp_path, as_of=AS_OF)
+        Checked(tmp_path / "batch", {"zib_body_weight": table_of("zib_body_weight", [{}])}, expectations=folder)
     assert raised.value.code == "EXPECTATIONS-INVALID"
     assert complaint in raised.value.what
 
