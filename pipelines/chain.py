@@ -4,7 +4,8 @@ home/landing      exports, verbatim; the only place with direct identifiers
 home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
 home/lake         Delta tables
 home/uitkomst.db  results, quarantine and the ledger of deliveries
-home/reports      one HTML page per institution
+home/reports      one HTML page per institution; reports/fit-gap what its data can feed
+home/fitgap       fit-gap runs, to compare with
 home/deliveries   registry files
 """
 
@@ -48,6 +49,8 @@ from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.feedback.report import write_index, write_report
 from pipelines.feedback.signals import Signal, find_signals
+from pipelines.fitgap.report import write_fit_gap
+from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
 from pipelines.indicators.evaluation import evaluate
 from pipelines.indicators.trajectories import trajectories
@@ -319,6 +322,29 @@ class Chain:
         except FileNotFoundError:
             return None
 
+    def fit_gap(
+        self,
+        as_of: date,
+        *,
+        sets: Sequence[str] = (),
+        earlier: str | None = None,
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> dict[str, Any]:
+        """Measure what the current lake can feed, and keep the run below `home/fitgap`; without `sets` all of them.
+
+        Args:
+            earlier: the run to compare with; without it the one that was kept last, if any.
+        """
+        loaded = load_fit_gap(self._options.mappings, sets)
+        run = run_fit_gap(self.home, loaded, as_of=as_of, versions=self._fit_gap_versions, on_progress=on_progress)
+        compared = with_comparison(self.home, run, earlier)
+        store(self.home, compared)
+        return compared
+
+    def fit_gap_report(self, as_of: date) -> list[Path]:
+        """Measure all outcome sets and write the fit-gap pages to `home/reports/fit-gap`."""
+        return write_fit_gap(self.fit_gap(as_of), self.home / "reports" / "fit-gap")
+
     def report(self, as_of: date) -> list[Path]:
         """Write the report of every institution, and the page that links them."""
         means, reports = pq.read_table(self._trajectories).to_pandas(), []
@@ -384,6 +410,7 @@ class Chain:
                 on_progress(number, len(found) + 1)
                 batches.append(self.process(export, now=now))
             self.evaluate(as_of)
+            self.fit_gap_report(as_of)
             reports = self.report(as_of)
             deliveries = self.deliver(as_of, now=now)
             self._tidy(now)
@@ -401,7 +428,14 @@ class Chain:
 
     def _tidy(self, now: datetime) -> None:
         self._landing.purge(now=now, retention_days=self._options.retention_days)
-        for pattern in ("spill-*", "*.aside", "reports/.*.aside", "deliveries/*/*/.aside-*"):
+        for pattern in (
+            "spill-*",
+            "*.aside",
+            "reports/.*.aside",
+            "reports/fit-gap/.*.aside",
+            "fitgap/*.aside",
+            "deliveries/*/*/.aside-*",
+        ):
             for leftover in self.home.glob(pattern):
                 if leftover.is_dir():
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -425,6 +459,12 @@ class Chain:
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
             "expectations": _digest(self._options.expectations),
         }
+
+    @cached_property
+    def _fit_gap_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        folders = {"mapping": mappings / "zib" / "2020", "codes": mappings / "codes", "scoring": mappings / "proms"}
+        return {"uitkomststroom": version("uitkomststroom"), **{name: _digest(path) for name, path in folders.items()}}
 
     @property
     def _table_names(self) -> list[str]:

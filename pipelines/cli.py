@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,15 @@ import typer
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.errors import TerminalError, TransientError, UitkomstError
 from pipelines.terminal import print_columns, progress
+
+
+class FitGapFormat(StrEnum):
+    """What `uitkomst fit-gap` writes."""
+
+    ALL = "all"
+    HTML = "html"
+    JSON = "json"
+
 
 app = typer.Typer(
     help="From ZIB-coded hospital exports to outcome indicators, feedback and registry deliveries.",
@@ -105,6 +115,40 @@ def run(
     print_summary(result)
     for batch in result.batches:
         print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
+
+
+@app.command(name="fit-gap")
+def fit_gap(
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="An outcome set (repeat for more; default: all).")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds everything made (default: var/).")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Reference date (default: today).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages (default: reports/fit-gap in home).")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Earlier run to compare with (default: the last one kept).")
+    ] = None,
+    format_: Annotated[FitGapFormat, typer.Option("--format", help="Which files to write.")] = FitGapFormat.ALL,
+) -> None:
+    """Tell per indicator and institution what the data can feed, and what to mend first."""
+    from pipelines.chain import Chain
+    from pipelines.fitgap.report import write_fit_gap
+    from pipelines.fitgap.run import write_run
+    from pipelines.settings import settings
+    from pipelines.summary import print_fit_gap
+
+    chain = Chain.at(home or settings().home)
+    reference = as_of.date() if as_of else date.today()
+    with _progress("Measuring") as on_progress:
+        run = chain.fit_gap(reference, sets=sets or (), earlier=compare, on_progress=on_progress)
+    folder = out or chain.home / "reports" / "fit-gap"
+    if format_ != FitGapFormat.JSON:
+        write_fit_gap(run, folder)
+    if format_ != FitGapFormat.HTML:
+        write_run(run, folder / "fit-gap.json")
+    print_fit_gap(run, folder)
 
 
 @app.command()
