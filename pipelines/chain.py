@@ -41,6 +41,7 @@ from pipelines.database.store import (
     record_delivery,
     replace_results,
 )
+from pipelines.database.terminology import replace_unmapped
 from pipelines.deliver.definition import load_registry
 from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
@@ -60,6 +61,8 @@ from pipelines.proms.scoring import score
 from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
+from pipelines.terminology.sources import load_terminology
+from pipelines.terminology.unmapped import Terminology, find_unmapped
 from pipelines.validate.batch import validate_batch
 from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
@@ -132,6 +135,10 @@ class Chain:
     @cached_property
     def _csv_mappings(self) -> CsvMappings:
         return load_csv_mappings(self._options.mappings / "csv", self._catalogue)
+
+    @cached_property
+    def _terminology(self) -> Terminology:
+        return load_terminology(self._options.mappings, self._options.expectations)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -237,6 +244,7 @@ class Chain:
             self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
+        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -255,11 +263,20 @@ class Chain:
                 quarantine=quarantine,
                 accepted=_accepted(folder / "accepted", places),
             )
+            replace_unmapped(connection, batch.batch_id, unmapped)
         _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
         (folder / _LOADING).unlink()
         for finished in ("mapped", "accepted"):
             shutil.rmtree(folder / finished, ignore_errors=True)
         return result, change
+
+    def _unmapped(self, batch: Batch) -> pa.Table:
+        """The codes and units of a mapped batch that say nothing, written to its folder too."""
+        folder = self._folder(batch)
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            found = find_unmapped(folder / "mapped", batch.institution, self._terminology, work=Path(spill))
+        pq.write_table(found, folder / "unmapped_code.parquet")
+        return found
 
     def _finish_loads(self) -> None:
         """Finish every load that was interrupted, so that the lake holds whole batches."""

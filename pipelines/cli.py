@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
+from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError
 from pipelines.terminal import print_columns, progress
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(quarantine_app, name="quarantine")
+app.command()(terminology)
 
 
 def main() -> None:
@@ -141,7 +143,7 @@ def fit_gap(
 
     chain = Chain.at(home or settings().home)
     reference = as_of.date() if as_of else date.today()
-    with _progress("Measuring") as on_progress:
+    with progress("Measuring") as on_progress:
         run = chain.fit_gap(reference, sets=sets or (), earlier=compare, on_progress=on_progress)
     folder = out or chain.home / "reports" / "fit-gap"
     if format_ != FitGapFormat.JSON:

@@ -93,7 +93,8 @@ def validate_batch(
         known_patients: patients accepted before, as `validate_tables` wants them.
     """
     fetch = _reader(export, maximum_line_bytes)
-    index = _index(tables, resource_types)
+    resources = [file.name for file in export.files if file.is_fhir]
+    index = _index(tables, resource_types, resources)
     failures, report = check_resources(index, fetch, batch_id=batch_id)
     seen = {(failure.source_file, failure.source_line) for failure in failures}
     validation = validate_tables(
@@ -136,12 +137,15 @@ def _reader(export: Export, maximum_line_bytes: int) -> Fetch:
     return fetch
 
 
-def _index(tables: Mapping[str, Path], resource_types: Mapping[str, str]) -> duckdb.DuckDBPyRelation:
-    """One row per mapped resource; its table stands for its profile."""
+def _index(
+    tables: Mapping[str, Path], resource_types: Mapping[str, str], files: Sequence[str]
+) -> duckdb.DuckDBPyRelation:
+    """One row per mapped resource in these files; its table stands for its profile. A line of CSV is no resource."""
+    names = ", ".join(["''", *map(quote, files)])
     parts = [
         f"SELECT source_file, source_line, {quote(type_)} AS resource_type, {quote(name)} AS profile,"
         f" min(resource_key) AS resource_key FROM {parquet_relation([tables[name]])}"
-        " WHERE source_line IS NOT NULL GROUP BY ALL"
+        f" WHERE source_line IS NOT NULL AND source_file IN ({names}) GROUP BY ALL"
         for name, type_ in resource_types.items()
         if name in tables
     ]
