@@ -63,7 +63,8 @@ from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.terminology.sources import load_terminology
 from pipelines.terminology.unmapped import Terminology, find_unmapped
-from pipelines.validate.batch import validate_batch
+from pipelines.validate.batch import BatchValidation, validate_batch
+from pipelines.validate.report import quarantine_summary, write_validation_report
 from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.csv_extract import CsvExtracts
@@ -224,7 +225,10 @@ class Chain:
         rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
         with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
-        _write_json(folder / "checks.json", validation.as_dict())
+        counts = _result(batch, json.loads((mapped / "report.json").read_bytes()), rows)
+        content = _checks(batch, counts, json.loads((mapped / "report.json").read_bytes()), rows, validation)
+        _write_json(folder / "checks.json", content)
+        write_validation_report(content, self._options.expectations, folder)
 
     def load(self, batch: Batch) -> BatchResult:
         """Put the accepted rows of a batch in the lake in place of its earlier ones, and enter it in the database.
@@ -563,6 +567,31 @@ def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quaran
         columns_not_mapped=report.get("csv_columns_not_mapped", {}),
         columns_missing=report.get("csv_columns_missing", {}),
     )
+
+
+def _checks(
+    batch: Batch,
+    counts: BatchResult,
+    report: Mapping[str, Any],
+    quarantine: Sequence[QuarantineRow],
+    validation: BatchValidation,
+) -> dict[str, Any]:
+    """What `checks.json` holds: counts that can be judged again, and places, without a value."""
+    skipped: Counter[str] = Counter()
+    for file in report["files"]:
+        skipped.update(file["skipped"])
+    totals = {name: getattr(counts, name) for name in ("lines", "accepted", "quarantined", "skipped")}
+    return {
+        "batch": {
+            "institution": batch.institution,
+            "batch_id": batch.batch_id,
+            "landed_at": batch.landed_at,
+            **totals,
+        },
+        "quarantine": quarantine_summary(quarantine),
+        "skipped": dict(skipped.most_common()),
+        **validation.as_dict(),
+    }
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

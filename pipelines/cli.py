@@ -154,6 +154,30 @@ def fit_gap(
 
 
 @app.command()
+def validation(
+    home: Annotated[Path | None, typer.Option(help="Folder that holds everything made (default: var/).")] = None,
+    institution: Annotated[str | None, typer.Option(help="Only this institution.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only the batch whose id starts so.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the reports (default: beside the batches).")] = None,
+) -> None:
+    """Judge the checks of loaded batches by the thresholds of today, and write their reports.
+
+    Exit code 0 when every check is within its threshold, 1 when any is over it.
+    """
+    from pipelines.settings import settings
+    from pipelines.validate.command import EXCEEDED_EXIT_CODE, judge_batches
+
+    judged = judge_batches(
+        home or settings().home, settings().expectations, out, institution=institution, batch_id=batch
+    )
+    for each in judged:
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(each.verdicts.items()))
+        print(f"{each.institution} {each.batch_id[:12]}: {counts}. {each.page}")
+    if any(each.verdicts["exceeded"] for each in judged):
+        raise typer.Exit(EXCEEDED_EXIT_CODE)
+
+
+@app.command()
 def synthesise(
     out: Annotated[Path, typer.Argument(help="Folder for the exports and truth.json.")],
     hospitals: Annotated[int, typer.Option(min=1, help="Number of hospitals.")] = 12,

@@ -87,6 +87,7 @@ class GxSession:
         context.enable_analytics(False)
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("batch").add_dataframe_asset("table")
+        self.context = context
         self._suites: dict[str, dict[str, Expectation]] = {}
         self._table = asset.add_batch_definition_whole_dataframe("whole")
 

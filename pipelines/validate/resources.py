@@ -1,4 +1,4 @@
-"""Checks FHIR resources against the R4B and STU3 models of `fhir.resources`: all of a small batch, a sample of a large one.
+"""Checks FHIR resources against the R4B and STU3 models of `fhir.resources`: a small batch whole, a large one sampled.
 
 The models check types, cardinalities and unknown elements, not codes or profiles. They are 60 times slower
 than reading the resources, hence the sample. Their messages quote the input, so only the path and the kind of

@@ -129,9 +129,9 @@ class _Judgement:
         self._as_of = as_of
         self._chunk_rows = chunk_rows
         self._knows_patients = known_patients is not None
-        workspace.connection.register("value_set_members", value_sets.members)
+        workspace.hold("value_set_members", value_sets.members)
         if known_patients is not None:
-            workspace.connection.register("known_patients", known_patients)
+            workspace.hold("known_patients", known_patients)
 
     def by_suites(self, suites: Sequence[Suite]) -> list[Check]:
         checks = []

@@ -69,6 +69,12 @@ class Workspace:
                 f'CREATE VIEW "{name}" AS SELECT * EXCLUDE (file_row_number), file_row_number AS {ROW} FROM {relation}'
             )
 
+    def hold(self, name: str, rows: pa.Table) -> None:
+        """Make rows a table that every question can name."""
+        self.connection.register("incoming", rows)
+        self.connection.execute(f'CREATE TABLE "{name}" AS FROM incoming')
+        self.connection.unregister("incoming")
+
     def accepted(self, table: str) -> str:
         """SQL of the rows of a table that are still accepted."""
         if table not in self._filled:

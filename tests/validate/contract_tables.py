@@ -1,8 +1,7 @@
-"""Parquet tables for the tests, with the columns that docs/tables.md promises."""
+"""Parquet tables for the tests, with the columns that the mapping gives them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
@@ -18,6 +17,8 @@ from pipelines.validate.rules import Suite, load_suites
 from pipelines.validate.suites import Validation, validate_tables
 from pipelines.validate.value_sets import ValueSets, load_value_sets
 from pipelines.validate.workspace import ROW, Workspace
+from pipelines.zib.catalogue import Catalogue, load_catalogue
+from pipelines.zib.finished import _ARROW_TYPES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPECTATIONS = REPOSITORY / "expectations"
@@ -38,12 +39,19 @@ CODING = pa.schema(
     ]
 )
 
-_NUMBERS = {"value", "value_number", "weight_value", "height_value", "reference_low", "reference_high"}
+
+@cache
+def catalogue() -> Catalogue:
+    """The ZIB tables as the mappings make them."""
+    return load_catalogue(REPOSITORY / "mappings")
 
 
+@cache
 def schema_of(table: str) -> pa.Schema:
-    """The columns of a table as docs/tables.md lists them, typed by the naming rules of that page."""
-    return pa.schema([(name, _type_of(name)) for name in _columns()[table]])
+    """The columns of a table as the mapping writes them."""
+    (zib,) = [each for each in catalogue().tables if each.name == table]
+    common = [("institution", pa.string()), ("source_file", pa.string()), ("source_line", pa.int64())]
+    return pa.schema([*common, *((column.name, _ARROW_TYPES[column.type]) for column in zib.view.outputs)])
 
 
 def table_of(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -96,21 +104,3 @@ def frame_of(suite: Suite, rows: Iterable[Mapping[str, Any]], folder: Path) -> p
             values = [row.get(name, kept[n]) for n, row in enumerate(rows)]
             frame = frame.set_column(number, name, pa.array(values, frame[name].type))
     return frame
-
-
-@cache
-def _columns() -> dict[str, list[str]]:
-    page = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8")
-    common = ["institution", "resource_key", "patient_key", "source_file", "source_line"]
-    rows = re.findall(r"^\| `((?:zib|prom)_\w+)` \| (.+) \|$", page, flags=re.MULTILINE)
-    return {table: common + re.findall(r"`([a-z0-9_]+)`", cells) for table, cells in rows}
-
-
-def _type_of(column: str) -> pa.DataType:
-    if column.endswith("_date"):
-        return pa.date32()
-    if column.endswith("_at"):
-        return pa.timestamp("us")
-    if column in _NUMBERS or column.endswith("_mmhg"):
-        return pa.float64()
-    return {"source_line": pa.int64(), "deceased": pa.bool_()}.get(column, pa.string())
