@@ -107,7 +107,11 @@ def validate_batch(
         known_patients=known_patients,
         invalid=sorted(seen),
     )
-    rejected = {(row.source_file, row.source_line) for row in validation.quarantined if row.source_line is not None}
+    rejected = {
+        (row.source_file, row.source_line)
+        for row in validation.quarantined
+        if row.source_line is not None and row.source_file in resources
+    }
     explained, explained_report = explain(index, fetch, rejected, batch_id=batch_id)
     failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
     return BatchValidation(
