@@ -474,11 +474,11 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
-            "expectations": _digest(self._options.expectations),
+            "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
 
     @cached_property
