@@ -109,8 +109,9 @@ def _well_formed(path: Path, dialect: CsvDialect, maximum: int) -> CsvRecords | 
     with path.open("rb") as file:
         first = file.readline(maximum + 1)
     header = _parsed(first, dialect)
-    whole = not dialect.quote or first.count(dialect.quote.encode()) % 2 == 0
-    if header is None or not whole or not first.endswith(b"\n"):
+    if header is None or _open_after(dialect, first.removeprefix(_BOM), False) is not False:
+        return None
+    if not first.endswith(b"\n"):
         return None
     check = _Check(dialect, len(header), first.endswith(b"\r\n"), maximum)
     with path.open("rb") as file:
@@ -212,7 +213,14 @@ def _record_by_record(path: Path, dialect: CsvDialect, work: Path, maximum: int)
     found = CsvRecords([], work / "records.csv", dialect.quote or '"')
     lines: list[int] = []
     with _opened(path) as file, target.open("w", encoding="utf-8", newline="") as aside:
-        writer = csv.writer(aside, delimiter=dialect.delimiter, quotechar=found.quote, lineterminator="\n")
+        # All fields are quoted: Python quotes no field for a lone carriage return, which readers take for a line end.
+        writer = csv.writer(
+            aside,
+            delimiter=dialect.delimiter,
+            quotechar=found.quote,
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL,
+        )
         for item in _Splitter(file, dialect, maximum, found):
             if isinstance(item, Flaw):
                 found.flaws.append(item)
@@ -275,7 +283,7 @@ class _Splitter:
     def _whole(self, line: bytes) -> list[bytes] | None:
         """The lines after `line` that belong to its record; None when its quotes are wrong."""
         taken: list[bytes] = []
-        state = self._state(line, False)
+        state = _open_after(self._dialect, line, False)
         size = len(line)
         while state is True:
             following = self._next()
@@ -285,41 +293,42 @@ class _Splitter:
             if not following or size > self._maximum:
                 state = None
                 break
-            state = self._state(following, True)
+            state = _open_after(self._dialect, following, True)
         if state is None:
             self._ahead.extendleft(reversed(taken))
             return None
         return taken
-
-    def _state(self, line: bytes, inside: bool) -> bool | None:
-        """Whether a quoted field is open after `line`; None when a quote stands in the wrong place."""
-        quote, delimiter = self._dialect.quote.encode(), self._dialect.delimiter.encode()
-        if not quote or (not inside and quote not in line):
-            return inside
-        bare, at = line.rstrip(b"\r\n"), 0
-        while True:
-            if not inside:
-                while at < len(bare) and not bare.startswith(quote, at):
-                    at = bare.find(delimiter, at) + 1
-                    if not at:
-                        return False
-                if at >= len(bare):
-                    return False
-                at += 1
-            at = _closing(bare, quote, at)
-            if at < 0:
-                return True
-            if at == len(bare):
-                return False
-            if not bare.startswith(delimiter, at):
-                return None
-            inside, at = False, at + 1
 
     def _record(self, number: int, raw: bytes) -> tuple[int, list[str]] | Flaw:
         fields = _parsed(raw, self._dialect)
         if fields is None:
             return Flaw(number, "CSV-ENCODING", f"the line is not valid {self._dialect.encoding}")
         return number, fields
+
+
+def _open_after(dialect: CsvDialect, line: bytes, inside: bool) -> bool | None:
+    """Whether a quoted field is open after `line`; None when a quote stands in the wrong place."""
+    quote, delimiter = dialect.quote.encode(), dialect.delimiter.encode()
+    if not quote or (not inside and quote not in line):
+        return inside
+    bare, at = line.rstrip(b"\r\n"), 0
+    while True:
+        if not inside:
+            while at < len(bare) and not bare.startswith(quote, at):
+                at = bare.find(delimiter, at) + 1
+                if not at:
+                    return False
+            if at >= len(bare):
+                return False
+            at += 1
+        at = _closing(bare, quote, at)
+        if at < 0:
+            return True
+        if at == len(bare):
+            return False
+        if not bare.startswith(delimiter, at):
+            return None
+        inside, at = False, at + 1
 
 
 def _closing(line: bytes, quote: bytes, at: int) -> int:
