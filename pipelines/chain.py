@@ -19,7 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -41,6 +41,7 @@ from pipelines.database.store import (
     record_delivery,
     replace_results,
 )
+from pipelines.database.terminology import replace_unmapped
 from pipelines.deliver.definition import load_registry
 from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
@@ -60,10 +61,14 @@ from pipelines.proms.scoring import score
 from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
+from pipelines.terminology.sources import load_terminology
+from pipelines.terminology.unmapped import Terminology, find_unmapped
 from pipelines.validate.batch import BatchValidation, validate_batch
 from pipelines.validate.report import quarantine_summary, write_validation_report
 from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
+from pipelines.zib.csv_extract import CsvExtracts
+from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
@@ -73,7 +78,10 @@ _EVALUATED = "evaluated.json"
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it."""
+    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
+
+    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
+    """
 
     batch_id: str
     institution: str
@@ -83,6 +91,8 @@ class BatchResult:
     skipped: int
     reasons: dict[str, int]
     reused: bool = False
+    columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
+    columns_missing: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,14 @@ class Chain:
     @cached_property
     def _catalogue(self) -> Catalogue:
         return load_catalogue(self._options.mappings)
+
+    @cached_property
+    def _csv_mappings(self) -> CsvMappings:
+        return load_csv_mappings(self._options.mappings / "csv", self._catalogue)
+
+    @cached_property
+    def _terminology(self) -> Terminology:
+        return load_terminology(self._options.mappings, self._options.expectations)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -170,16 +188,19 @@ class Chain:
         out = self._folder(batch) / "mapped"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
+        limit, pseudonyms = self._options.maximum_line_bytes, Pseudonyms(pseudonym_key(self.home), batch.institution)
         with self._landing.workspace(batch.institution) as work:
+            extracts = CsvExtracts(self._csv_mappings, self._catalogue, pseudonyms, work=work, maximum_line_bytes=limit)
             report = map_export(
                 self._landing.export(batch),
                 out,
                 catalogue=self._catalogue,
-                pseudonyms=Pseudonyms(pseudonym_key(self.home), batch.institution),
+                pseudonyms=pseudonyms,
                 work=work,
-                maximum_line_bytes=self._options.maximum_line_bytes,
+                maximum_line_bytes=limit,
+                read_extract=extracts.read,
             )
-        _write_json(out / "report.json", report.as_dict())
+        _write_json(out / "report.json", report.as_dict() | extracts.as_dict())
 
     def validate(self, batch: Batch) -> None:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
@@ -227,6 +248,7 @@ class Chain:
             self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
+        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -245,11 +267,20 @@ class Chain:
                 quarantine=quarantine,
                 accepted=_accepted(folder / "accepted", places),
             )
+            replace_unmapped(connection, batch.batch_id, unmapped)
         _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
         (folder / _LOADING).unlink()
         for finished in ("mapped", "accepted"):
             shutil.rmtree(folder / finished, ignore_errors=True)
         return result, change
+
+    def _unmapped(self, batch: Batch) -> pa.Table:
+        """The codes and units of a mapped batch that say nothing, written to its folder too."""
+        folder = self._folder(batch)
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            found = find_unmapped(folder / "mapped", batch.institution, self._terminology, work=Path(spill))
+        pq.write_table(found, folder / "unmapped_code.parquet")
+        return found
 
     def _finish_loads(self) -> None:
         """Finish every load that was interrupted, so that the lake holds whole batches."""
@@ -443,11 +474,11 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
-            "expectations": _digest(self._options.expectations),
+            "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
 
     @cached_property
@@ -512,6 +543,8 @@ def _accepted(folder: Path, places: set[Place]) -> set[Place]:
     wanted = {file for file, _ in places}
     found: set[Place] = set()
     for path in folder.glob("*.parquet"):
+        if path.stem == CODING_TABLE:
+            continue
         for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
             files = batch["source_file"].cast(pa.string())
             rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
@@ -531,6 +564,8 @@ def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quaran
         quarantined=totals["quarantined"] + len(late),
         skipped=totals["skipped"],
         reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
+        columns_not_mapped=report.get("csv_columns_not_mapped", {}),
+        columns_missing=report.get("csv_columns_missing", {}),
     )
 
 

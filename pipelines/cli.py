@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
+from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError
-from pipelines.terminal import progress
+from pipelines.terminal import print_columns, progress
 
 
 class FitGapFormat(StrEnum):
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(quarantine_app, name="quarantine")
+app.command()(terminology)
 
 
 def main() -> None:
@@ -86,6 +88,8 @@ def map_(
         print("UITKOMST_PSEUDONYM_KEY is not set: these pseudonyms hold for this run only.", file=sys.stderr)
     with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
+    for each in report["institutions"]:
+        print_columns(each["institution"], each["csv_columns_not_mapped"], each["csv_columns_missing"])
     totals = report["totals"]
     print(
         f"{totals['lines']} lines: {totals['accepted']} accepted, {totals['quarantined']} quarantined,"
@@ -111,6 +115,8 @@ def run(
     with progress("Running") as on_progress:
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
+    for batch in result.batches:
+        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
 
 
 @app.command(name="fit-gap")
@@ -137,7 +143,7 @@ def fit_gap(
 
     chain = Chain.at(home or settings().home)
     reference = as_of.date() if as_of else date.today()
-    with _progress("Measuring") as on_progress:
+    with progress("Measuring") as on_progress:
         run = chain.fit_gap(reference, sets=sets or (), earlier=compare, on_progress=on_progress)
     folder = out or chain.home / "reports" / "fit-gap"
     if format_ != FitGapFormat.JSON:

@@ -48,13 +48,15 @@ class Column:
     """One output column: name, SQL over the relation it belongs to, DuckDB type, and what the caller has to do.
 
     A column of kind ``key`` holds ``Type/id`` and has to become a key; one of kind ``codings`` holds the text of
-    `codings_text` and has to become its id. Both only when `compile_view` was not told how.
+    `codings_text` and has to become its id. Both only when `compile_view` was not told how. `unit` is what a tag
+    says of units: the UCUM unit that a quantity is converted to, or ``@name`` of a table of units.
     """
 
     name: str
     sql: str
     type: str
     kind: Literal["value", "key", "codings"] = "value"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,8 +364,9 @@ class _Compiler:
                     case "codings":
                         return self._codings_column(name, value, setting, column, place)
                     case "ucum":
-                        return self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
-                return self._unit_column(name, value, setting, place)
+                        read = self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
+                        return replace(read, unit=str(setting))
+                return replace(self._unit_column(name, value, setting, place), unit=str(setting))
         return self._plain_column(name, value, column, place)
 
     def _plain_column(self, name: str, value: Value, column: Mapping[str, Any], place: str) -> Column:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.extract.exports import Export
 from pipelines.extract.records import Record, read_records
 from pipelines.quarantine import QuarantineRow
-from pipelines.sqlonfhir.reading import parquet_relation
+from pipelines.sqlonfhir.reading import open_duckdb, parquet_relation
 from pipelines.sqlonfhir.values import quote
 from pipelines.validate.checks import Check
 from pipelines.validate.resources import (
@@ -93,26 +93,28 @@ def validate_batch(
         known_patients: patients accepted before, as `validate_tables` wants them.
     """
     fetch = _reader(export, maximum_line_bytes)
-    index = _index(tables, resource_types)
-    failures, report = check_resources(index, fetch, batch_id=batch_id)
-    seen = {(failure.source_file, failure.source_line) for failure in failures}
-    validation = validate_tables(
-        tables,
-        accepted,
-        work=work,
-        expectations=expectations,
-        value_sets=load_value_sets(value_sets),
-        as_of=last_day,
-        known_patients=known_patients,
-        invalid=sorted(seen),
-    )
-    rejected = {(row.source_file, row.source_line) for row in validation.quarantined if row.source_line is not None}
-    explained, explained_report = explain(index, fetch, rejected, batch_id=batch_id)
-    failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
+    with open_duckdb(work) as connection:
+        index = _index(connection, tables, resource_types)
+        failures, report = check_resources(index, fetch, batch_id=batch_id)
+        seen = {(failure.source_file, failure.source_line) for failure in failures}
+        validation = validate_tables(
+            tables,
+            accepted,
+            work=work,
+            expectations=expectations,
+            value_sets=load_value_sets(value_sets),
+            as_of=last_day,
+            known_patients=known_patients,
+            invalid=sorted(seen),
+        )
+        rejected = {(row.source_file, row.source_line) for row in validation.quarantined if row.source_line is not None}
+        explained, explained_report = explain(index, fetch, rejected, batch_id=batch_id)
+        failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
+        invalid = list(_invalid(export.institution, failures, index))
     return BatchValidation(
         accepted=validation.accepted,
         came_in={name: _row_count(path) for name, path in tables.items()},
-        quarantined=[*_invalid(export.institution, failures, index), *validation.quarantined],
+        quarantined=[*invalid, *validation.quarantined],
         checks=validation.checks,
         resources=report,
         explained=explained_report,
@@ -136,16 +138,22 @@ def _reader(export: Export, maximum_line_bytes: int) -> Fetch:
     return fetch
 
 
-def _index(tables: Mapping[str, Path], resource_types: Mapping[str, str]) -> duckdb.DuckDBPyRelation:
+def _index(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], resource_types: Mapping[str, str]
+) -> duckdb.DuckDBPyRelation:
     """One row per mapped resource; its table stands for its profile."""
-    parts = [
-        f"SELECT source_file, source_line, {quote(type_)} AS resource_type, {quote(name)} AS profile,"
-        f" min(resource_key) AS resource_key FROM {parquet_relation([tables[name]])}"
-        " WHERE source_line IS NOT NULL GROUP BY ALL"
-        for name, type_ in resource_types.items()
-        if name in tables
-    ]
-    return duckdb.connect(config={"memory_limit": "400MB"}).sql(" UNION ALL ".join(parts))
+    connection.execute(
+        "CREATE TABLE mapped_resources (source_file VARCHAR, source_line BIGINT, resource_type VARCHAR,"
+        " profile VARCHAR, resource_key VARCHAR)"
+    )
+    for name, type_ in resource_types.items():
+        if name in tables and _row_count(tables[name]):
+            connection.execute(
+                f"INSERT INTO mapped_resources SELECT source_file, source_line, {quote(type_)}, {quote(name)},"
+                f" min(resource_key) FROM {parquet_relation([tables[name]])}"
+                " WHERE source_line IS NOT NULL GROUP BY ALL"
+            )
+    return connection.table("mapped_resources")
 
 
 def _row_count(path: Path) -> int:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 _SITE = "uitkomststroom"
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _REMOTE = re.compile(r"<(?:link|img)\b[^>]*https?://[^>]*>", re.IGNORECASE)
-_FOOTER = re.compile(r"<a\b[^>]*https?://[^>]*>(.*?)</a>", re.DOTALL | re.IGNORECASE)
+_LINK = re.compile(r"<a\b[^>]*https?://[^>]*>(.*?)</a>", re.DOTALL | re.IGNORECASE)
 _STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; color: #2f3d4a; margin: 0 auto; max-width: 1120px; padding: 16px; }
 table { border-collapse: collapse; width: 100%; } th, td { border-bottom: 1px solid #dde3ea; padding: 6px 10px;
 text-align: left; vertical-align: top; overflow-wrap: anywhere; } ul { padding-left: 20px; } .modal, .d-none,
-.popover { display: none; } a { color: #0b5394; }
+.popover, footer, .cloud-footer { display: none; } a { color: #0b5394; }
+.fa-check-circle::before { content: "\\2713"; color: #14573a; } .fa-times::before { content: "\\2717"; color: #8f2d0c; }
 </style>"""
 
 
@@ -109,11 +110,12 @@ def _result(
     from great_expectations import __version__
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 
-    results = [
+    results = [  # a rule that had nothing to check has no result, so that it cannot be read as passed
         ExpectationValidationResult(
             success=checks[rule_id].failed == 0, expectation_config=configuration, result=_counts(checks[rule_id])
         )
         for rule_id, configuration in configurations.items()
+        if checks[rule_id].checked
     ]
     successful = sum(bool(each.success) for each in results)
     return ExpectationSuiteValidationResult(
@@ -135,18 +137,18 @@ def _result(
 
 
 def _counts(check: Check) -> dict[str, Any]:
-    """As Great Expectations counts; a rule with nothing to check has no percentage."""
+    """As Great Expectations counts them."""
     missing = check.rows - check.checked
     return {
         "element_count": check.rows,
         "missing_count": missing,
-        "missing_percent": 100.0 * missing / check.rows if check.rows else None,
+        "missing_percent": 100.0 * missing / check.rows,
         "unexpected_count": check.failed,
-        "unexpected_percent": 100.0 * check.failed / check.checked if check.checked else None,
+        "unexpected_percent": 100.0 * check.failed / check.checked,
     }
 
 
 def _offline(html: str) -> str:
     """The page without anything that a browser would fetch or run."""
     without = _REMOTE.sub("", _SCRIPT.sub("", html))
-    return _FOOTER.sub(r"\1", without).replace("</head>", f"{_STYLE}</head>", 1)
+    return _LINK.sub(r"\1", without).replace("</head>", f"{_STYLE}</head>", 1)

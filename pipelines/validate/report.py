@@ -163,6 +163,7 @@ def _order(each: Judged) -> tuple[bool, bool, float]:
 
 def _line(each: Judged) -> dict[str, Any]:
     return {
+        "id": f"{each.check.table}-{each.rule.rule_id}",
         "rule_id": each.rule.rule_id,
         "sentence": each.rule.sentence_nl,
         "severity": "fout" if each.rule.severity == "error" else "waarschuwing",

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.validate.frames import frame_sql, prepare_patients
+from pipelines.validate.report import quarantine_summary
 from pipelines.validate.rules import Suite, load_suites
 from pipelines.validate.suites import Validation, validate_tables
 from pipelines.validate.value_sets import ValueSets, load_value_sets
@@ -84,6 +85,25 @@ class Checked:
         self.accepted = {name: pq.read_table(folder / "out" / f"{name}.parquet") for name in tables}
         self.checks = self.validation.checks
         self.quarantined = self.validation.quarantined
+
+
+def checks_content(tables: Mapping[str, pa.Table], folder: Path) -> dict[str, Any]:
+    """What `checks.json` holds of a batch of these tables."""
+    checked = Checked(folder / "checked", tables)
+    rows = sum(table.num_rows for table in tables.values())
+    aside = len(checked.quarantined)
+    lines = {"lines": rows, "accepted": rows - aside, "quarantined": aside, "skipped": 0}
+    return {
+        "batch": {"institution": "ziekenhuis-a", "batch_id": "b1", "landed_at": "2025-06-30T00:00:00+00:00", **lines},
+        "quarantine": quarantine_summary(checked.quarantined),
+        "skipped": {},
+        "tables": {
+            name: {"rows": table.num_rows, "accepted": checked.accepted[name].num_rows}
+            for name, table in tables.items()
+        },
+        "resources": {"policy": "all", "limit": 2000, "per_stratum": 200, "strata": []},
+        "checks": [check.as_dict() for check in checked.checks],
+    }
 
 
 def frame_of(suite: Suite, rows: Iterable[Mapping[str, Any]], folder: Path) -> pa.Table:
