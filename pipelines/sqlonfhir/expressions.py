@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pipelines.sqlonfhir import fhirpath
@@ -20,8 +20,6 @@ KeySql = Callable[[str], str]
 
 _STRUCTURE = f"structure_{secrets.token_hex(16)}"
 """Stands for a structure until it is known; no text of a view can be equal to it."""
-_NARROWING = frozenset({"where", "ofType", "extension", "first", "last", "getReferenceKey"})
-_ELEMENT = re.compile(r'"_r_\w+"')
 _COMPARING = frozenset({"=", "!="})
 
 _WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
@@ -47,7 +45,7 @@ class Expressions:
         self._root = root
         self._constants = constants
         self._key = key
-        self._variables = itertools.count(1)
+        self._depth = 0
         self._parsed: list[Schema] = []
 
     def compile(self, text: str, this: Value, row_index: str) -> Value:
@@ -58,8 +56,7 @@ class Expressions:
         """
         try:
             node = fhirpath.parse(text)
-            value = self._value(node, this, row_index)
-            return _only_where_present(value) if _is_path(node) else value
+            return self._value(node, this, row_index)
         except fhirpath.FhirPathSyntaxError as error:
             raise ExpressionError(str(error)) from None
         except RecursionError:
@@ -144,19 +141,19 @@ class Expressions:
             return Value(sql, element.type, element.many, schema)
         if not origin.many:
             return Value(f'({origin.sql})."{element.name}"', element.type, element.many, schema)
-        x = self._variable()
-        items = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
+        with self._each() as x:
+            items = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
         if element.many:
             return Value(f"flatten({items})", element.type, True, schema)
-        y = self._variable()
-        present = f"list_filter({items}, lambda {y}: {y} IS NOT NULL)"
+        present = f"list_filter({items}, lambda {x}: {x} IS NOT NULL)"
         # Nearly always the first item has the element; only where it has not, the others are looked at.
         head = f'coalesce(({origin.head or f"{origin.sql}[1]"})."{element.name}", ({present})[1])'
         return Value(present, element.type, True, schema, dense=True, head=head)
 
     def _read_recursive(self, origin: Value, element: Element, schema: Schema) -> Value:
         """An element that is kept as JSON, because it may hold itself."""
-        x, y = self._variable(), self._variable()
+        with self._each() as x:
+            each = f"{x}: {self.parsed(x, schema)}"
         if not origin.many:
             kept = f'({origin.sql})."{element.name}"'
         else:
@@ -164,7 +161,7 @@ class Expressions:
             kept = f"flatten({kept})" if element.many else kept
         if not (origin.many or element.many):
             return Value(self.parsed(kept, schema), element.type, False, schema)
-        items = f"list_transform({kept}, lambda {y}: {self.parsed(y, schema)})"
+        items = f"list_transform({kept}, lambda {each})"
         return Value(items, element.type, True, schema)
 
     def parsed(self, text: str, schema: Schema) -> str:
@@ -176,8 +173,17 @@ class Expressions:
         """`sql` with the structures that `parsed` left open."""
         return re.sub(rf"{_STRUCTURE}_(\d+)_", lambda match: json.dumps(self._parsed[int(match[1])].structure()), sql)
 
-    def _variable(self) -> str:
-        return f"_x{next(self._variables)}"
+    @contextmanager
+    def _each(self) -> Iterator[str]:
+        """The name of one item of a list, for what is compiled about it.
+
+        It tells only how deep the list stands, so that what is asked twice reads the same and DuckDB does it once.
+        """
+        self._depth += 1
+        try:
+            yield f"_x{self._depth}"
+        finally:
+            self._depth -= 1
 
     def _item(self, items: Value, position: str) -> Value:
         if not items.many:
@@ -286,8 +292,8 @@ class Expressions:
         if not origin.many:
             test = criterion(self._value(condition, origin, row_index))
             return origin.with_sql(f"CASE WHEN {test} THEN {origin.sql} END")
-        x = self._variable()
-        test = criterion(self._value(condition, origin.with_sql(x, many=False), row_index))
+        with self._each() as x:
+            test = criterion(self._value(condition, origin.with_sql(x, many=False), row_index))
         return origin.with_sql(f"list_filter({origin.sql}, lambda {x}: {test})")
 
     def _extension(self, origin: Value, texts: list[str]) -> Value:
@@ -304,9 +310,9 @@ class Expressions:
             raise ExpressionError(f"getReferenceKey({type_}): there is no such FHIR resource")
         if not origin.many:
             return self._keyed(key_of(self._reference_parts(origin), self._root_of_references(), type_))
-        x = self._variable()
-        parts = self._reference_parts(origin.with_sql(x, many=False))
-        each = self._keyed(key_of(parts, self._root_of_references(), type_))
+        with self._each() as x:
+            parts = self._reference_parts(origin.with_sql(x, many=False))
+            each = self._keyed(key_of(parts, self._root_of_references(), type_))
         keys = Value(f"list_transform({origin.sql}, lambda {x}: {each.sql})", each.type, many=True)
         alone = self._reference_parts(origin.with_sql(f"({origin.sql})[1]", many=False))
         head = self._keyed(key_of(alone, self._root_of_references(), type_))
@@ -345,24 +351,6 @@ class Expressions:
         if constant is not None and constant.is_text:
             return constant.sql[1:-1].replace("''", "'")
         raise ExpressionError(f"{function}() takes a string")
-
-
-def _is_path(node: fhirpath.Node) -> bool:
-    """Whether the expression leads from the resource to what is in it, so that it gives nothing for nothing."""
-    match node:
-        case fhirpath.Member(target, _) | fhirpath.Index(target, _):
-            return target is None or _is_path(target)
-        case fhirpath.Call(target, name, _):
-            return name in _NARROWING and target is not None and _is_path(target)
-    return False
-
-
-def _only_where_present(value: Value) -> Value:
-    """The value of a path that starts at one element: lists cost time, also where that element is absent."""
-    starts = set(_ELEMENT.findall(value.sql)) - {'"_r_id"', '"_r_contained"'}
-    if len(starts) != 1 or "lambda" not in value.sql:
-        return value
-    return value.with_sql(f"CASE WHEN {starts.pop()} IS NOT NULL THEN {value.sql} END")
 
 
 def criterion(value: Value) -> str:

@@ -67,14 +67,11 @@ class CompiledView:
         resource: FHIR type of the resources it reads.
         outputs: output columns, in order.
         schema: what it reads of each resource.
-        is_flat: whether it gives at most one row per resource.
     """
 
     resource: str
     outputs: tuple[Column, ...]
     schema: Schema
-    is_flat: bool
-    _condition: str
     _source: str
     _date_flaw: str
 
@@ -94,12 +91,6 @@ class CompiledView:
         `_date_flaw` is the name of a dated column that holds no possible date, or null.
         """
         return self.sql(relation).replace("SELECT ", f"SELECT _row, {self._date_flaw} AS _date_flaw, ", 1)
-
-    def sql_of_struct(self) -> str:
-        """SQL of the one row that a flat view gives for a resource, `_date_flaw` first; null when it gives none."""
-        fields = ", ".join(f'"{column.name}" := {column.sql}' for column in self.outputs)
-        row = f"struct_pack(_date_flaw := {self._date_flaw}, {fields})"
-        return f"CASE WHEN {self._condition} THEN {row} END"
 
 
 @dataclass(slots=True)
@@ -168,7 +159,6 @@ class _Compiler:
         self._expressions = Expressions(self._types, root, dict(self._constants()), self._key)
         condition = self._condition(root)
         relation = _RELATION if condition == "TRUE" else f"(SELECT * FROM {_RELATION} WHERE {condition})"
-        unfolded = relation
         selects = _list_of_objects(self._view.get("select"), "select")
         if not selects:
             raise _invalid("it needs at least one select", "select")
@@ -177,8 +167,7 @@ class _Compiler:
             raise _invalid("it has no column", "select")
         filled = self._expressions.filled
         outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
-        is_flat, date_flaw = relation == unfolded, self._date_flaw(columns)
-        return CompiledView(resource, outputs, schema, is_flat, filled(condition), filled(relation), filled(date_flaw))
+        return CompiledView(resource, outputs, schema, filled(relation), filled(self._date_flaw(columns)))
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}

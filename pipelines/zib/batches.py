@@ -1,17 +1,17 @@
-"""Clean NDJSON read by DuckDB in Arrow batches."""
+"""Clean NDJSON read by DuckDB, and the lines it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipelines.errors import TransientError
 from pipelines.sqlonfhir.values import quote
 
 _NOT_CLEAN = (duckdb.InvalidInputException, duckdb.ConversionException)
@@ -21,44 +21,29 @@ class Misread(Exception):
     """The file is not clean NDJSON of one resource type; it has to be read record by record."""
 
 
-def read_clean(
-    connection: duckdb.DuckDBPyConnection, resource_type: str, columns: Mapping[str, str], relation: str, rows: int
-) -> Iterator[pa.Table]:
-    """The `columns` (SQL by name) of a relation of resources in batches of `rows`, in file order.
+@contextmanager
+def parsed_once(connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, table: str) -> Iterator[int]:
+    """A relation of resources as `table` of `connection`, in file order by `rowid`; how many there are.
 
     Raises:
         Misread: when a line is broken, does not fit its elements, has another type or no id.
+        TransientError: `DISK-FULL`.
     """
-    selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    fits = f'(_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL) AS _fits'
+    fits = f'_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL'
     try:
-        with connection.cursor() as cursor:
-            reader = cursor.sql(f"SELECT {fits}, {selected} FROM {relation}").to_arrow_reader(rows)
-            for table in gathered(reader, rows):
-                if not pc.all(table["_fits"], min_count=0).as_py():
-                    raise Misread
-                yield table.drop_columns(["_fits"])
+        connection.execute(f"CREATE TABLE {table} AS FROM {relation}")
+        (total, fitting) = connection.sql(f"SELECT count(*), count(*) FILTER ({fits}) FROM {table}").fetchall()[0]
+        if fitting < total:
+            raise Misread
+        yield total
     except _NOT_CLEAN:
         raise Misread from None
-    except OSError as error:  # how Arrow passes on an error of DuckDB while streaming
-        if str(error).startswith(("Invalid Input Error", "Conversion Error")):
-            raise Misread from None
-        raise
-
-
-def gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
-    """Tables of `rows` rows; the last one may have fewer."""
-    batches: list[pa.RecordBatch] = []
-    width = 0
-    for batch in reader:
-        batches.append(batch)
-        width += batch.num_rows
-        while width >= rows:
-            table = pa.Table.from_batches(batches)
-            yield table.slice(0, rows)
-            batches, width = table.slice(rows).to_batches(), width - rows
-    if width:
-        yield pa.Table.from_batches(batches)
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise TransientError(
+            "DISK-FULL", "a file does not fit beside its export", where=table, remedy="Free disk space and run again."
+        ) from None
+    finally:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def measure_lines(path: Path, maximum_line_bytes: int) -> tuple[int, bool]:

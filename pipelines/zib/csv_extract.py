@@ -19,7 +19,6 @@ from pipelines.extract.records import Flaw
 from pipelines.sqlonfhir.reading import literal_path, open_duckdb
 from pipelines.sqlonfhir.units import register_units
 from pipelines.sqlonfhir.values import Schema, quote
-from pipelines.zib.batches import gathered
 from pipelines.zib.catalogue import Catalogue
 from pipelines.zib.csv_mapping import CsvMappings, MappedFile
 from pipelines.zib.csv_rows import TEXTS, RowsQuery, TableSql
@@ -119,7 +118,7 @@ class CsvExtracts:
         ]
         done = 0
         with connection.cursor() as cursor:
-            for batch in gathered(cursor.sql(_relation(records, mapped)).to_arrow_reader(BATCH_ROWS), BATCH_ROWS):
+            for batch in _gathered(cursor.sql(_relation(records, mapped)).to_arrow_reader(BATCH_ROWS), BATCH_ROWS):
                 lines = records.lines[done : done + batch.num_rows]
                 done += batch.num_rows
                 numbered = batch.append_column("_row", pa.array(np.arange(batch.num_rows, dtype=np.int64)))
@@ -188,3 +187,18 @@ def _skipped(records: CsvRecords) -> Iterator[Flaw]:
 def _only_flaws(flaws: list[Flaw]) -> ExtractBatch:
     nothing = {"_row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in INDEX}}
     return ExtractBatch(np.empty(0, np.int64), {}, pa.table(nothing), tuple(flaws))
+
+
+def _gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
+    """Tables of `rows` rows; the last one may have fewer."""
+    batches: list[pa.RecordBatch] = []
+    width = 0
+    for batch in reader:
+        batches.append(batch)
+        width += batch.num_rows
+        while width >= rows:
+            table = pa.Table.from_batches(batches)
+            yield table.slice(0, rows)
+            batches, width = table.slice(rows).to_batches(), width - rows
+    if width:
+        yield pa.Table.from_batches(batches)

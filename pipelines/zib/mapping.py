@@ -308,7 +308,8 @@ class _Mapping:
         Raises:
             _OtherRelease: when `check` is set and not every profile tells `release`.
         """
-        if resource_type not in self._catalogue.schemas.get(release, {}):
+        schema = self._catalogue.schemas.get(release, {}).get(resource_type)
+        if schema is None or schema.is_recursive:  # DuckDB does not look into what it keeps as JSON
             return False
         total, too_long = measure_lines(file.path, self._maximum_line_bytes)
         if too_long:

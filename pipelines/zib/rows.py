@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,13 @@ import pyarrow as pa
 from pipelines.sqlonfhir.fhir_types import Release
 from pipelines.sqlonfhir.reading import relation_of
 from pipelines.sqlonfhir.values import Schema
-from pipelines.zib.batches import RawLines, read_clean
+from pipelines.sqlonfhir.views import CompiledView
+from pipelines.zib.batches import RawLines, parsed_once
 from pipelines.zib.catalogue import Catalogue, ZibTable, base_schema
 from pipelines.zib.codings import respelled
 from pipelines.zib.contained import ContainedFlaw, digest, promoted
 from pipelines.zib.duplicates import index_columns
-from pipelines.zib.outcomes import LineFlaw, Outcome
+from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
 from pipelines.zib.releases import profiles_sql
 from pipelines.zib.sieve import spool_line
 
@@ -35,11 +39,18 @@ Rows = dict[str, pa.Table]
 
 @dataclass(slots=True)
 class ResourceBatch:
-    """Resources of one release and type as DuckDB read them, and where their lines can be read again."""
+    """Resources of one release and type as DuckDB holds them, and where their lines can be read again.
+
+    Attributes:
+        start: number of the first one in its file, from 0.
+        relation: SQL of the resources: `_row` and one `_r_` column per element.
+        columns: `_row`, the columns of `index_columns`, `_CONTAINED`, and `PROFILES` if asked for.
+    """
 
     release: Release
     resource_type: str
     start: int
+    relation: str
     columns: pa.Table
     raw: RawLines
 
@@ -63,57 +74,65 @@ class ResourceRows:
         self._catalogue = catalogue
         self._work = work
         self._maximum_line_bytes = maximum_line_bytes
+        self._numbers = itertools.count(1)
+        self._side_by_side = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="views")
 
     def batches(
         self, path: Path, release: Release, resource_type: str, *, with_profiles: bool = False
     ) -> Iterator[ResourceBatch]:
         """The resources of a clean file, as many at a time as fit in memory.
 
-        With profiles, the batches have the column `PROFILES` too (`pipelines.zib.releases.profiles_in`).
+        They are parsed once, into a table of DuckDB that moves to disk where it outgrows the memory, and every view
+        is a query over it: a view that wants few of the resources then costs little.
 
         Raises:
             Misread: when the file is not clean.
         """
         schema = Schema()
         schema.merge(self._catalogue.schemas.get(release, {}).get(resource_type, base_schema()))
-        views = self._catalogue.tables_of(release, resource_type)
-        columns = index_columns(resource_type, schema)
-        columns |= {_CONTAINED: '"_r_contained" IS NOT NULL'}
-        columns |= {table.name: view.sql_of_struct() for table, view in views if view.is_flat}
-        if not all(view.is_flat for _, view in views):
-            columns |= {f"_r_{element.name}": f'"_r_{element.name}"' for element, _ in schema}
+        columns = index_columns(resource_type, schema) | {_CONTAINED: '"_r_contained" IS NOT NULL'}
         if with_profiles:
             columns[PROFILES] = profiles_sql(schema)
-        relation = relation_of(path, schema, self._maximum_line_bytes)
-        width = sum(len(table.view.columns) for table, _ in views)
+        selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+        width = sum(len(table.view.columns) for table, _ in self._catalogue.tables_of(release, resource_type))
         rows = min(_MOST_ROWS, _BATCH_CELLS // max(width, 1))
-        start = 0
-        with RawLines(path) as raw:
-            for batch in read_clean(self._connection, resource_type, columns, relation, rows):
-                numbers = pa.array(np.arange(batch.num_rows, dtype=np.int64))
-                yield ResourceBatch(release, resource_type, start, batch.append_column("_row", numbers), raw)
-                start += batch.num_rows
+        parsed = f"resources_{next(self._numbers)}"
+        relation = relation_of(path, schema, self._maximum_line_bytes)
+        with RawLines(path) as raw, parsed_once(self._connection, resource_type, relation, parsed) as total:
+            for start in range(0, total, rows):
+                these = f"rowid BETWEEN {start} AND {start + rows - 1}"
+                part = f"(SELECT rowid - {start} AS _row, * FROM {parsed} WHERE {these})"
+                found = self._connection.sql(f"SELECT _row, {selected} FROM {part}").to_arrow_table()
+                yield ResourceBatch(release, resource_type, start, part, found, raw)
 
     def rows(self, batch: ResourceBatch, outcome: Outcome) -> Rows:
         """The rows of every table that the resources of a batch, and what they contain, feed."""
-        rows = self._rows_of_views(batch, outcome, batch.columns)
+        rows = self._rows_of_views(batch, outcome)
         if batch.columns[_CONTAINED].combine_chunks().true_count:
             for name, more in self._rows_of_contained(batch, outcome).items():
                 rows[name] = pa.concat_tables([rows[name], more]) if name in rows else more
         return rows
 
-    def _rows_of_views(self, batch: ResourceBatch, outcome: Outcome, columns: pa.Table) -> Rows:
+    def _rows_of_views(self, batch: ResourceBatch, outcome: Outcome, roots: Integers | None = None) -> Rows:
+        """The rows that the views give; of contained resources `roots` says of which row each is a part."""
         found: Rows = {}
-        for table, view in self._catalogue.tables_of(batch.release, batch.resource_type):
-            if view.is_flat:
-                rows = _unpacked(columns, table.name)
-            else:
-                self._connection.register("resources", columns)
-                rows = self._connection.sql(view.sql_with_row("resources")).to_arrow_table()
-                self._connection.unregister("resources")
+        views = self._catalogue.tables_of(batch.release, batch.resource_type)
+        for (table, _), rows in zip(views, self._run(batch, [view for _, view in views]), strict=True):
+            if roots is not None:
+                own = pa.array(roots[rows["_row"].to_numpy()])
+                rows = rows.set_column(rows.column_names.index("_row"), "_row", own)
             outcome.add(rows, batch.resource_type)
             found[table.name] = self._alike(rows, table, batch.release)
         return found
+
+    def _run(self, batch: ResourceBatch, views: Sequence[CompiledView]) -> Iterator[pa.Table]:
+        """The rows of each view, side by side: a batch is too small for DuckDB to divide it over the cores."""
+
+        def run(view: CompiledView) -> pa.Table:
+            with self._connection.cursor() as cursor:
+                return cursor.sql(view.sql_with_row(batch.relation)).to_arrow_table()
+
+        return self._side_by_side.map(run, views)
 
     def _alike(self, rows: pa.Table, table: ZibTable, release: Release) -> pa.Table:
         """The rows as every release gives them: columns in one order, code systems in one spelling."""
@@ -159,8 +178,7 @@ class ResourceRows:
         try:
             for batch in self.batches(path, release, resource_type):
                 own = np.asarray(roots[batch.start : batch.start + batch.columns.num_rows], np.int64)
-                numbered = batch.columns.drop_columns(["_row"]).append_column("_row", pa.array(own))
-                yield from self._rows_of_views(batch, outcome, numbered).items()
+                yield from self._rows_of_views(batch, outcome, own).items()
         finally:
             path.unlink()
 
@@ -185,17 +203,6 @@ def differing_rows(
         connection.unregister("one_reading")
         connection.unregister("other_reading")
     return found
-
-
-def _unpacked(batch: pa.Table, name: str) -> pa.Table:
-    """The rows of a flat view, from its column of structs."""
-    structs = batch[name].combine_chunks()
-    valid = structs.is_valid()
-    numbers = batch["_row"].combine_chunks()
-    if structs.null_count:
-        structs, numbers = structs.filter(valid), numbers.filter(valid)
-    names = [field.name for field in structs.type]
-    return pa.table({"_row": numbers, **dict(zip(names, structs.flatten(), strict=True))})
 
 
 def _with_contained_content(columns: pa.Table, digests: Mapping[int, int]) -> pa.Table:
