@@ -172,9 +172,9 @@ class Chain:
         accepted.mkdir()
         for name, table in validation.accepted.items():
             pq.write_table(table, accepted / f"{name}.parquet")
-        rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
-        with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
+        shutil.copyfile(mapped / "quarantine.ndjson", folder / "quarantine.ndjson")
+        with (folder / "quarantine.ndjson").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in validation.quarantined)
         _write_json(folder / "checks.json", validation.as_dict())
 
     def load(self, batch: Batch) -> BatchResult:
