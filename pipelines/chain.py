@@ -222,9 +222,10 @@ class Chain:
                 known_patients=self._lake.known_patients(batch.institution, without_batch=batch.batch_id),
                 maximum_line_bytes=self._options.maximum_line_bytes,
             )
-        rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
-        with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
+        shutil.copyfile(mapped / "quarantine.ndjson", folder / "quarantine.ndjson")
+        with (folder / "quarantine.ndjson").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in validation.quarantined)
+        rows = _read_quarantine(folder / "quarantine.ndjson")
         counts = _result(batch, json.loads((mapped / "report.json").read_bytes()), rows)
         content = _checks(batch, counts, json.loads((mapped / "report.json").read_bytes()), rows, validation)
         _write_json(folder / "checks.json", content)

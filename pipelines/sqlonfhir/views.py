@@ -67,11 +67,13 @@ class CompiledView:
         resource: FHIR type of the resources it reads.
         outputs: output columns, in order.
         schema: what it reads of each resource.
+        condition: SQL of whether a resource gives any row, as far as `where` says.
     """
 
     resource: str
     outputs: tuple[Column, ...]
     schema: Schema
+    condition: str
     _source: str
     _date_flaw: str
 
@@ -167,7 +169,9 @@ class _Compiler:
             raise _invalid("it has no column", "select")
         filled = self._expressions.filled
         outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
-        return CompiledView(resource, outputs, schema, filled(relation), filled(self._date_flaw(columns)))
+        return CompiledView(
+            resource, outputs, schema, filled(condition), filled(relation), filled(self._date_flaw(columns))
+        )
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}

@@ -28,9 +28,8 @@ from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
 from pipelines.zib.releases import profiles_sql
 from pipelines.zib.sieve import spool_line
 
-_BATCH_CELLS = 2_000_000
-"""Values in a batch: resources that feed many wide tables are read fewer at a time."""
-_MOST_ROWS = 50_000
+_BATCH_ROWS = 122_880  # a row group of DuckDB
+"""Resources in a batch: few batches are made, for planning the query of a wide view takes up to a second."""
 PROFILES = "_profiles"
 _CONTAINED = "_contained"
 Rows = dict[str, pa.Table]
@@ -75,7 +74,6 @@ class ResourceRows:
         self._work = work
         self._maximum_line_bytes = maximum_line_bytes
         self._numbers = itertools.count(1)
-        self._side_by_side = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="views")
 
     def batches(
         self, path: Path, release: Release, resource_type: str, *, with_profiles: bool = False
@@ -94,13 +92,11 @@ class ResourceRows:
         if with_profiles:
             columns[PROFILES] = profiles_sql(schema)
         selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-        width = sum(len(table.view.columns) for table, _ in self._catalogue.tables_of(release, resource_type))
-        rows = min(_MOST_ROWS, _BATCH_CELLS // max(width, 1))
         parsed = f"resources_{next(self._numbers)}"
         relation = relation_of(path, schema, self._maximum_line_bytes)
         with RawLines(path) as raw, parsed_once(self._connection, resource_type, relation, parsed) as total:
-            for start in range(0, total, rows):
-                these = f"rowid BETWEEN {start} AND {start + rows - 1}"
+            for start in range(0, total, _BATCH_ROWS):
+                these = f"rowid BETWEEN {start} AND {start + _BATCH_ROWS - 1}"
                 part = f"(SELECT rowid - {start} AS _row, * FROM {parsed} WHERE {these})"
                 found = self._connection.sql(f"SELECT _row, {selected} FROM {part}").to_arrow_table()
                 yield ResourceBatch(release, resource_type, start, part, found, raw)
@@ -116,7 +112,7 @@ class ResourceRows:
     def _rows_of_views(self, batch: ResourceBatch, outcome: Outcome, roots: Integers | None = None) -> Rows:
         """The rows that the views give; of contained resources `roots` says of which row each is a part."""
         found: Rows = {}
-        views = self._catalogue.tables_of(batch.release, batch.resource_type)
+        views = self._feeding(batch)
         for (table, _), rows in zip(views, self._run(batch, [view for _, view in views]), strict=True):
             if roots is not None:
                 own = pa.array(roots[rows["_row"].to_numpy()])
@@ -125,14 +121,24 @@ class ResourceRows:
             found[table.name] = self._alike(rows, table, batch.release)
         return found
 
-    def _run(self, batch: ResourceBatch, views: Sequence[CompiledView]) -> Iterator[pa.Table]:
+    def _feeding(self, batch: ResourceBatch) -> list[tuple[ZibTable, CompiledView]]:
+        """The tables that any resource of the batch feeds, with their views."""
+        views = self._catalogue.tables_of(batch.release, batch.resource_type)
+        if not views:
+            return []
+        asked = ", ".join(f"coalesce(bool_or({view.condition}), FALSE)" for _, view in views)
+        answers = self._connection.sql(f"SELECT {asked} FROM {batch.relation}").fetchall()[0]
+        return [pair for pair, feeds in zip(views, answers, strict=True) if feeds]
+
+    def _run(self, batch: ResourceBatch, views: Sequence[CompiledView]) -> list[pa.Table]:
         """The rows of each view, side by side: a batch is too small for DuckDB to divide it over the cores."""
 
         def run(view: CompiledView) -> pa.Table:
             with self._connection.cursor() as cursor:
                 return cursor.sql(view.sql_with_row(batch.relation)).to_arrow_table()
 
-        return self._side_by_side.map(run, views)
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="views") as side_by_side:
+            return list(side_by_side.map(run, views))
 
     def _alike(self, rows: pa.Table, table: ZibTable, release: Release) -> pa.Table:
         """The rows as every release gives them: columns in one order, code systems in one spelling."""
