@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import assert_never
 
 import duckdb
 
+from pipelines.fitgap.aside import measure_accepted
 from pipelines.fitgap.linked import indexes_of, measure_moments, patients_sql, prepare_linked, rows_sql
 from pipelines.fitgap.tables import prepare_rows
 from pipelines.indicators.requirements import (
@@ -71,20 +73,27 @@ class Definitions:
 
 
 def measure(
-    connection: duckdb.DuckDBPyConnection, requirements: Sequence[Requirement], definitions: Definitions, as_of: date
+    connection: duckdb.DuckDBPyConnection,
+    requirements: Sequence[Requirement],
+    definitions: Definitions,
+    as_of: date,
+    quarantine: Sequence[Path] = (),
 ) -> tuple[list[str], Measurements]:
     """Measure every element on the tables that `Lake.attach` gave the connection.
 
     Args:
         requirements: of any number of outcome sets; equal elements are measured once.
         as_of: a window that has not passed by then says nothing yet.
+        quarantine: the `quarantine.ndjson` of every batch.
 
     Returns:
-        the institutions that have rows, and what was measured; every element has every check that a requirement
-        asks for, with 0 of 0 where there was nothing to look at.
+        the institutions that have rows or a quarantine, and what was measured; every element has every check that
+        a requirement asks for, with 0 of 0 where there was nothing to look at.
     """
     institutions = prepare_rows(connection, requirements, definitions.roles, definitions.value_sets)
     prepare_linked(connection, requirements, definitions.instruments)
+    accepted = list(measure_accepted(connection, _tables(requirements), definitions.roles, quarantine))
+    institutions = sorted({*institutions, *(institution for institution, *_ in accepted)})
     found: Measurements = {(name, need.element): Measured() for name in institutions for need in requirements}
     by_source: dict[str, dict[tuple[str, Check], _Expression]] = defaultdict(dict)
     for expression in _expressions(requirements, definitions):
@@ -93,6 +102,10 @@ def measure(
         _aggregate(connection, source, list(expressions.values()), found)
     for institution, element, check, part, whole in measure_moments(connection, requirements, as_of):
         found[institution, element].counts[check] = Count(part, whole)
+    for institution, table, part, whole in accepted:
+        for need in requirements:
+            if need.table == table and Check.ACCEPTED in need.checks:
+                found[institution, need.element].counts[Check.ACCEPTED] = Count(part, whole)
     for need in requirements:
         for institution in institutions:
             for check in need.checks:
@@ -135,6 +148,8 @@ def _expressions(requirements: Sequence[Requirement], definitions: Definitions) 
             continue  # measured by `measure_moments`: it is about index events, not about rows of a table
         source, rows = _source(need)
         for check in need.checks:
+            if check == Check.ACCEPTED:
+                continue  # measured by `measure_accepted`: it is about what is not in the table
             part, whole = _condition(check, need, rows, requirements, definitions)
             yield _Expression(need.element, check, source, f"({part})", f"({whole})")
 
@@ -193,10 +208,14 @@ def _condition(
             return f"list_has_any(index_of, {_list(indexes_of(requirements, instrument))})", rows
         case Check.COMPLETE:
             return "value IS NOT NULL", rows
-        case Check.FOLLOWED | Check.ANSWERED | Check.MOMENT:
-            raise AssertionError("index events are measured by measure_moments")
+        case Check.ACCEPTED | Check.FOLLOWED | Check.ANSWERED | Check.MOMENT:
+            raise AssertionError(f"{check} is not about rows of a table")
         case never:
             assert_never(never)
+
+
+def _tables(requirements: Sequence[Requirement]) -> list[str]:
+    return sorted({need.table for need in requirements})
 
 
 def _systems(table: str, requirements: Sequence[Requirement], definitions: Definitions) -> list[str]:

@@ -82,12 +82,13 @@ def run_fit_gap(
 ) -> dict[str, Any]:
     """Measure and judge, also an empty lake: the run as it is stored (docs/fit-gap.md), without a comparison."""
     on_progress(0, 3)
+    quarantine = sorted(home.glob("batches/*/*/quarantine.ndjson"))
     tables = sorted({need.table for need in fit_gap.needs} | {"zib_patient"})
     with tempfile.TemporaryDirectory(prefix="spill-", dir=home) as spill:
         connection = open_duckdb(Path(spill), memory="1GB")
         Lake(home / "lake").attach(connection, tables)
         on_progress(1, 3)
-        seen, measured = measure(connection, fit_gap.needs, fit_gap.definitions, as_of)
+        seen, measured = measure(connection, fit_gap.needs, fit_gap.definitions, as_of, quarantine)
         connection.close()
     on_progress(2, 3)
     institutions = sorted({*seen, *_landed(home)}) or [NO_INSTITUTION]

@@ -117,7 +117,8 @@ def _rows_sql(table: str, roles: TableRoles, present: Mapping[str, set[str]]) ->
 
     also = [name for name in roles.also_code if name in own]
     columns = ", ".join([*map(selected, _PARTS), *(f"source.{name} AS also_{name}" for name in also)])
-    codings = ["SELECT institution, resource_key, system, code FROM row"]
+    coded = "" if roles.system in own else " WHERE false"  # without a system there is nothing to look up
+    codings = [f"SELECT institution, resource_key, system, code FROM row{coded}"]
     codings += [
         f"SELECT institution, resource_key, {quote(roles.also_code[name])}, also_{name} FROM row" for name in also
     ]

@@ -12,7 +12,7 @@ from pipelines.fitgap.measure import Count, Measured
 from pipelines.indicators.requirements import AtMoment, Check, Requirement, Role
 from pipelines.indicators.table_roles import TableRoles
 
-_TABLE_WIDE = (Check.PRESENT, Check.TIMELY)
+_TABLE_WIDE = (Check.ACCEPTED, Check.PRESENT, Check.TIMELY)
 
 _SCORED = (Role.INDEX_EVENT, Role.INDEX_DATE, Role.PATIENT, Role.QUESTIONNAIRE, Role.RESPONSE_DATE, Role.SCORE)
 _BUILDS_ON: Mapping[tuple[Role, Check], tuple[Role, ...]] = {
@@ -123,7 +123,7 @@ def _is_gap(status: Status | None) -> bool:
 def _judge_checks(need: Requirement, measured: Measured, criteria: Criteria) -> Iterator[tuple[Check, Status]]:
     for check in need.checks:
         status = judge(criteria.checks[check], measured.counts[check])
-        if status == Status.NOT and not need.mandatory and check != Check.PRESENT:
+        if status == Status.NOT and not need.mandatory and check not in (Check.ACCEPTED, Check.PRESENT):
             status = Status.PARTLY
         yield check, status
 

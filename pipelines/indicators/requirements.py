@@ -52,6 +52,7 @@ class Role(StrEnum):
 class Check(StrEnum):
     """What is measured of an element; `mappings/fitgap.yaml` says when it is enough."""
 
+    ACCEPTED = "accepted"
     PRESENT = "present"
     FILLED = "filled"
     CODED = "coded"
@@ -70,16 +71,16 @@ class Check(StrEnum):
 
 
 CHECKS: Mapping[Role, tuple[Check, ...]] = {
-    Role.CODE: (Check.PRESENT, Check.FILLED, Check.CODED, Check.SYSTEM),
-    Role.PATIENT: (Check.PRESENT, Check.LINKABLE),
+    Role.CODE: (Check.ACCEPTED, Check.PRESENT, Check.FILLED, Check.CODED, Check.SYSTEM),
+    Role.PATIENT: (Check.ACCEPTED, Check.PRESENT, Check.LINKABLE),
     Role.INDEX_EVENT: (Check.FOUND,),
     Role.INDEX_DATE: (Check.FILLED, Check.TIMELY),
     Role.EVENT: (Check.FOUND,),
     Role.EVENT_DATE: (Check.FILLED, Check.TIMELY),
     Role.LATERALITY: (Check.FILLED, Check.VALUE_SET),
-    Role.DEATH: (Check.PRESENT, Check.RECORDED),
+    Role.DEATH: (Check.ACCEPTED, Check.PRESENT, Check.RECORDED),
     Role.DEATH_DATE: (Check.FILLED,),
-    Role.QUESTIONNAIRE: (Check.PRESENT, Check.RECOGNISED, Check.INDEX_PATIENT),
+    Role.QUESTIONNAIRE: (Check.ACCEPTED, Check.PRESENT, Check.RECOGNISED, Check.INDEX_PATIENT),
     Role.RESPONSE_DATE: (Check.FILLED, Check.TIMELY),
     Role.SCORE: (Check.COMPLETE,),
     Role.SCORE_BEFORE: (Check.FOLLOWED, Check.MOMENT),

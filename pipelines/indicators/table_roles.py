@@ -13,9 +13,10 @@ ERROR_CODE = "TABLE-ROLES"
 
 
 class TableRoles(Definition):
-    """The columns of one table by their part. A part that the table lacks is None."""
+    """The columns of one table by their part (None where it lacks one), and the FHIR `resource` it is made from."""
 
     title_nl: str
+    resource: str
     zib: str | None
     profile_nl: str
     patient: str

@@ -20,6 +20,8 @@ KeySql = Callable[[str], str]
 
 _STRUCTURE = f"structure_{secrets.token_hex(16)}"
 """Stands for a structure until it is known; no text of a view can be equal to it."""
+_NARROWING = frozenset({"where", "ofType", "extension", "first", "last", "getReferenceKey"})
+_ELEMENT = re.compile(r'"_r_\w+"')
 _COMPARING = frozenset({"=", "!="})
 
 _WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
@@ -56,7 +58,8 @@ class Expressions:
         """
         try:
             node = fhirpath.parse(text)
-            return self._value(node, this, row_index)
+            value = self._value(node, this, row_index)
+            return _only_where_present(value) if _is_path(node) else value
         except fhirpath.FhirPathSyntaxError as error:
             raise ExpressionError(str(error)) from None
         except RecursionError:
@@ -304,7 +307,11 @@ class Expressions:
         x = self._variable()
         parts = self._reference_parts(origin.with_sql(x, many=False))
         each = self._keyed(key_of(parts, self._root_of_references(), type_))
-        return Value(f"list_transform({origin.sql}, lambda {x}: {each.sql})", each.type, many=True)
+        keys = Value(f"list_transform({origin.sql}, lambda {x}: {each.sql})", each.type, many=True)
+        alone = self._reference_parts(origin.with_sql(f"({origin.sql})[1]", many=False))
+        head = self._keyed(key_of(alone, self._root_of_references(), type_))
+        more = f"CASE WHEN len({origin.sql}) > 1 THEN ({compact(keys)})[1] END"
+        return replace(keys, head=f"coalesce({head.sql}, {more})")
 
     def _reference_parts(self, origin: Value) -> ReferenceParts:
         identifier = self.read(origin, "identifier")
@@ -338,6 +345,24 @@ class Expressions:
         if constant is not None and constant.is_text:
             return constant.sql[1:-1].replace("''", "'")
         raise ExpressionError(f"{function}() takes a string")
+
+
+def _is_path(node: fhirpath.Node) -> bool:
+    """Whether the expression leads from the resource to what is in it, so that it gives nothing for nothing."""
+    match node:
+        case fhirpath.Member(target, _) | fhirpath.Index(target, _):
+            return target is None or _is_path(target)
+        case fhirpath.Call(target, name, _):
+            return name in _NARROWING and target is not None and _is_path(target)
+    return False
+
+
+def _only_where_present(value: Value) -> Value:
+    """The value of a path that starts at one element: lists cost time, also where that element is absent."""
+    starts = set(_ELEMENT.findall(value.sql)) - {'"_r_id"', '"_r_contained"'}
+    if len(starts) != 1 or "lambda" not in value.sql:
+        return value
+    return value.with_sql(f"CASE WHEN {starts.pop()} IS NOT NULL THEN {value.sql} END")
 
 
 def criterion(value: Value) -> str:

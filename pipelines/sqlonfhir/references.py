@@ -42,9 +42,11 @@ def key_of(parts: ReferenceParts, root: Root, wanted: str | None) -> str:
     if wanted is None:
         return any_form
     # Nearly all references are relative: a match of the whole is much cheaper than finding a part.
-    relative = f"regexp_full_match({parts.reference}, {quote(wanted + '/' + _ID)})"
+    relative, to_another = (
+        f"regexp_full_match({parts.reference}, {quote(type_ + '/' + _ID)})" for type_ in (wanted, "[A-Z][A-Za-z]+")
+    )
     of_type = f"nullif(regexp_extract({any_form}, {quote(f'(?s)^{wanted}[/?].*')}), '')"
-    return f"CASE WHEN {relative} THEN {parts.reference} ELSE {of_type} END"
+    return f"CASE WHEN {relative} THEN {parts.reference} WHEN {to_another} THEN NULL ELSE {of_type} END"
 
 
 def _literal(reference: str) -> str:

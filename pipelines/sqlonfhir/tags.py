@@ -19,13 +19,19 @@ def codings_text(expressions: Expressions, codings: Value) -> str:
 
     Per coding its `CODING_PARTS`, an absent one empty, with `BETWEEN_PARTS`; the codings with `BETWEEN_CODINGS`.
     """
-    if not codings.many:
-        return f"CASE WHEN {codings.sql} IS NOT NULL THEN {_coding_text(expressions, codings)} END"
+    several = codings.sql if codings.many else f"[{codings.sql}]"
+    alone = codings.with_sql(f"({codings.sql})[1]", many=False) if codings.many else codings
+    parts = [expressions.read(alone, name).sql for name in CODING_PARTS]
+    # Nearly always there is one coding, which needs no list, and its texts hold no separator.
+    plain = f"concat({', '.join(parts)})"
+    separators = " OR ".join(f"contains({plain}, {quote(each)})" for each in (BETWEEN_PARTS, BETWEEN_CODINGS))
+    simple = f"concat_ws({quote(BETWEEN_PARTS)}, " + ", ".join(f"coalesce({part}, '')" for part in parts) + ")"
     text = _coding_text(expressions, codings.with_sql("_coding", many=False))
-    return (
-        f"CASE WHEN len({codings.sql}) > 0 THEN array_to_string("
-        f"list_transform({codings.sql}, lambda _coding: {text}), chr({ord(BETWEEN_CODINGS)})) END"
-    )
+    joined = f"array_to_string(list_transform({several}, lambda _coding: {text}), {quote(BETWEEN_CODINGS)})"
+    if not codings.many:
+        return f"CASE WHEN {codings.sql} IS NOT NULL THEN CASE WHEN {separators} THEN {joined} ELSE {simple} END END"
+    number = f"len({codings.sql})"
+    return f"CASE WHEN {number} = 1 AND NOT ({separators}) THEN {simple} WHEN {number} > 0 THEN {joined} END"
 
 
 def _coding_text(expressions: Expressions, coding: Value) -> str:

@@ -17,6 +17,7 @@ from fitgap_lake import AS_OF, MAPPINGS, Operation, Person, Response, deliver, r
 from pipelines import cli
 from pipelines.chain import Chain
 from pipelines.errors import TerminalError
+from pipelines.extract.exports import find_exports
 from pipelines.fitgap.criteria import load_criteria
 from pipelines.fitgap.report import write_fit_gap
 from pipelines.fitgap.run import load_fit_gap, store, with_comparison
@@ -135,7 +136,7 @@ def _other_questionnaire(resource: Content) -> Content:
 
 
 PLANTED: dict[str, tuple[str, Change, str, str]] = {
-    "no-system": ("Procedure", _without_system, "hip-revision-1y", "zib_procedure.procedure_code:coded"),
+    "no-system": ("Procedure", _without_system, "hip-revision-1y", "zib_procedure:accepted"),
     "own-codes": ("Procedure", _own_code, "hip-revision-1y", "zib_procedure.procedure_code:system"),
     "only-years": (
         "Procedure", _only_a_year, "hip-mortality-30d",
@@ -156,7 +157,7 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Content:
-    """One synthetic hospital, each copy with one gap planted in its export, through the whole chain; and one without."""
+    """Copies of one synthetic hospital, each with a gap planted in its export, through the chain; and one without."""
     folder = tmp_path_factory.mktemp("planted")
     synthesise(folder / "made", hospitals=1, patients=120, seed=5, as_of=AS_OF)
     (made,) = (path for path in (folder / "made").iterdir() if path.is_dir())
@@ -166,15 +167,23 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Content:
         _rewrite(folder / "exports" / name / f"{type_}.ndjson", change)
     chain = Chain.at(folder / "home")
     now = datetime(2026, 1, 5, tzinfo=UTC)
-    chain.run(folder / "exports", as_of=AS_OF, now=now, on_progress=lambda done, total: None)
+    for export in find_exports(folder / "exports"):
+        chain.process(export, now=now)
     return chain.fit_gap(AS_OF)
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_the_gap_planted_in_an_export_is_the_cause(planted: Content, name: str) -> None:
+def test_the_gap_planted_in_an_export_is_named(planted: Content, name: str) -> None:
     _, _, indicator, key = PLANTED[name]
-    assert verdict(planted, indicator, name)["gaps"][0]["key"] == key
+    assert key in {gap["key"] for gap in verdict(planted, indicator, name)["gaps"]}
     assert key not in {gap["key"] for gap in verdict(planted, indicator, "sound")["gaps"]}
+
+
+def test_what_validation_set_aside_is_the_cause_not_that_nothing_was_received(planted: Content) -> None:
+    gaps = verdict(planted, "hip-revision-1y", "no-system")["gaps"]
+    assert [gap["key"] for gap in gaps] == ["zib_procedure:accepted"]
+    assert gaps[0]["cause_nl"].startswith("Van de verrichtingen is 0,0% aanvaard")
+    assert verdict(planted, "hip-revision-1y", "no-procedures")["cause_nl"] == "Er zijn geen verrichtingen ontvangen."
 
 
 def test_a_planted_gap_leaves_the_other_indicators_as_they_are(planted: Content) -> None:
@@ -187,7 +196,8 @@ def test_a_planted_gap_leaves_the_other_indicators_as_they_are(planted: Content)
 
 def test_the_tests_of_a_set_fail_where_the_gap_is(planted: Content) -> None:
     own = {each["institution"]: each["tests"][0] for each in planted["institutions"]}
-    assert own["no-system"]["registrable"]["conclusion"] == "not"
+    assert own["no-system"]["exchangeable"]["conclusion"] == "not"
+    assert own["only-years"]["registrable"]["conclusion"] == "not"
     assert own["own-codes"]["exchangeable"]["conclusion"] == "not"
     assert own["sound"]["registrable"]["conclusion"] == "ready"
     assert own["sound"]["exchangeable"]["conclusion"] == "ready"
