@@ -93,8 +93,9 @@ def validate_batch(
         known_patients: patients accepted before, as `validate_tables` wants them.
     """
     fetch = _reader(export, maximum_line_bytes)
+    resources = [file.name for file in export.files if file.is_fhir]
     with open_duckdb(work) as connection:
-        index = _index(connection, tables, resource_types)
+        index = _index(connection, tables, resource_types, resources)
         failures, report = check_resources(index, fetch, batch_id=batch_id)
         seen = {(failure.source_file, failure.source_line) for failure in failures}
         validation = validate_tables(
@@ -107,7 +108,11 @@ def validate_batch(
             known_patients=known_patients,
             invalid=sorted(seen),
         )
-        rejected = {(row.source_file, row.source_line) for row in validation.quarantined if row.source_line is not None}
+        rejected = {
+            (row.source_file, row.source_line)
+            for row in validation.quarantined
+            if row.source_line is not None and row.source_file in resources
+        }
         explained, explained_report = explain(index, fetch, rejected, batch_id=batch_id)
         failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
         invalid = list(_invalid(export.institution, failures, index))
@@ -139,9 +144,13 @@ def _reader(export: Export, maximum_line_bytes: int) -> Fetch:
 
 
 def _index(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], resource_types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, Path],
+    resource_types: Mapping[str, str],
+    files: Sequence[str],
 ) -> duckdb.DuckDBPyRelation:
-    """One row per mapped resource; its table stands for its profile."""
+    """One row per mapped resource in these files; its table stands for its profile. A line of CSV is no resource."""
+    names = ", ".join(["''", *map(quote, files)])
     connection.execute(
         "CREATE TABLE mapped_resources (source_file VARCHAR, source_line BIGINT, resource_type VARCHAR,"
         " profile VARCHAR, resource_key VARCHAR)"
@@ -151,7 +160,7 @@ def _index(
             connection.execute(
                 f"INSERT INTO mapped_resources SELECT source_file, source_line, {quote(type_)}, {quote(name)},"
                 f" min(resource_key) FROM {parquet_relation([tables[name]])}"
-                " WHERE source_line IS NOT NULL GROUP BY ALL"
+                f" WHERE source_line IS NOT NULL AND source_file IN ({names}) GROUP BY ALL"
             )
     return connection.table("mapped_resources")
 

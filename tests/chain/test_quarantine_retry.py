@@ -176,6 +176,7 @@ def test_a_retry_after_a_fix_equals_a_fresh_run_of_the_fixed_rules(
     assert contents(tmp_path / "retried") != broken
 
 
+@pytest.mark.slow
 def test_patients_that_come_back_take_the_resources_of_other_batches_along(exports: list[Path], tmp_path: Path) -> None:
     rules = Rules.copied(tmp_path / "rules")
     backwards = exports[::-1]  # patients first, then a delivery that refers to them
@@ -211,6 +212,7 @@ def test_a_patient_that_comes_later_brings_its_resources_back(exports: list[Path
     assert first.total.back == 0
 
 
+@pytest.mark.slow
 def test_only_batches_that_hold_matching_rows_are_touched(exports: list[Path], tmp_path: Path) -> None:
     rules = Rules.copied(tmp_path / "rules")
     load(rules, tmp_path / "home", exports[:1])
@@ -223,6 +225,7 @@ def test_only_batches_that_hold_matching_rows_are_touched(exports: list[Path], t
         try_again(rules, tmp_path / "home", rule="NO-SUCH-RULE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["map", "validate", "load_again"])
 def test_an_interrupted_retry_goes_on_where_it_was(
     step: str, exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -258,6 +261,7 @@ def _no_disk(path: str, *_: Any, **__: Any) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_run_after_an_interrupted_load_reads_whole_batches(
     exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +290,7 @@ def test_a_run_after_an_interrupted_load_reads_whole_batches(
     assert contents(tmp_path / "home") == contents(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_a_purged_batch_is_named_and_the_others_are_tried(exports: list[Path], tmp_path: Path) -> None:
     rules = Rules.copied(tmp_path / "rules")
     with spoilt(rules, too_heavy) as rule:
