@@ -32,6 +32,9 @@ from pipelines.validate.resources import (
 from pipelines.validate.suites import UNJUDGED, validate_tables
 from pipelines.validate.value_sets import load_value_sets
 
+_EXTRACT = r"\.(csv|tsv|txt)(\.gz)?$"
+"""Files that hold rows and no FHIR resources."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchValidation:
@@ -151,7 +154,7 @@ def _index(
             connection.execute(
                 f"INSERT INTO mapped_resources SELECT source_file, source_line, {quote(type_)}, {quote(name)},"
                 f" min(resource_key) FROM {parquet_relation([tables[name]])}"
-                " WHERE source_line IS NOT NULL GROUP BY ALL"
+                f" WHERE source_line IS NOT NULL AND NOT regexp_matches(source_file, {quote(_EXTRACT)}, 'i') GROUP BY ALL"
             )
     return connection.table("mapped_resources")
 
