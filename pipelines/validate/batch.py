@@ -154,7 +154,8 @@ def _index(
             connection.execute(
                 f"INSERT INTO mapped_resources SELECT source_file, source_line, {quote(type_)}, {quote(name)},"
                 f" min(resource_key) FROM {parquet_relation([tables[name]])}"
-                f" WHERE source_line IS NOT NULL AND NOT regexp_matches(source_file, {quote(_EXTRACT)}, 'i') GROUP BY ALL"
+                f" WHERE source_line IS NOT NULL AND NOT regexp_matches(source_file, {quote(_EXTRACT)}, 'i')"
+                " GROUP BY ALL"
             )
     return connection.table("mapped_resources")
 

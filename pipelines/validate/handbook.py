@@ -19,8 +19,8 @@ def pages(expectations: Path) -> dict[str, str]:
     suites = load_suites(expectations)
     references = load_reference_rules(expectations)
     made = {
-        f"{name}.md": f"# {name}\n\n{suite.meta['about']} Zib: {suite.meta['zib']}; profile {suite.meta['profile']}.\n\n"
-        + _table(suite.rules)
+        f"{name}.md": f"# {name}\n\n{suite.meta['about']} Zib: {suite.meta['zib']};"
+        f" profile {suite.meta['profile']}.\n\n{_table(suite.rules)}"
         for name, suite in suites.items()
     }
     made[_REFERENCES] = (
