@@ -4,8 +4,8 @@ import copy
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -26,7 +26,6 @@ _REFERENCE_KEY = re.compile(r"^(?P<of>.+)\.getReferenceKey\((?P<type>\w*)\)(?P<f
 _RELATIVE = re.compile(r"(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?$")
 _URN = re.compile(r"urn:(uuid|oid):(?P<id>[A-Za-z0-9\-.]{1,64})")
 _EXTENSION = re.compile(r"\bextension\(([^)]*)\)")
-_ARGUMENTS = re.compile(r"\([^()]*\)")
 
 
 @cache
@@ -46,11 +45,13 @@ class Oracle:
         key: turns ``Type/id`` (and the other forms of a reference's key) into a key.
         secret: turns ``kind:value`` into a pseudonym.
         release: of FHIR.
+        units: the unit of each (system, code) in each table that a tag may point to.
     """
 
     key: Callable[[str], str | None]
     secret: Callable[[str], str]
     release: Release = "r4"
+    units: Mapping[str, Mapping[tuple[str, str], str]] = field(default_factory=dict)
 
     def rows(self, view: dict[str, Any], resource: dict[str, Any]) -> list[Row]:
         """The rows that `view` gives for one resource."""
@@ -79,27 +80,23 @@ class _Evaluation:
         return [_merged(rows) for rows in itertools.product(*parts)]
 
     def _select(self, select: dict[str, Any], focus: Any, base: str | None, variables: dict[str, Any]) -> list[Row]:
-        here = base or (focus or self.root)["resourceType"]
         if "repeat" in select:
-            items = list(self._descendants(select["repeat"], focus, here))
-            return self._each(select, items, variables)
+            return self._each(select, list(self._descendants(select["repeat"], focus, base)), variables)
         if not (kind := next((k for k in ("forEach", "forEachOrNull") if k in select), None)):
             return self._at(select, focus, base, variables)
-        inner = self._path_along(here, select[kind])
-        items = [(item, inner) for item in self.find(focus, base, select[kind], variables)]
+        items = self._nodes(focus, base, select[kind], variables)
         if not items and kind == "forEachOrNull":
-            return self._at(select, None, inner, variables | {"rowIndex": 0})
+            return self._at(select, None, base, variables | {"rowIndex": 0})
         return self._each(select, items, variables)
 
     def _each(self, select: dict[str, Any], items: list[tuple[Any, str]], variables: dict[str, Any]) -> list[Row]:
         rows = (self._at(select, item, base, variables | {"rowIndex": i}) for i, (item, base) in enumerate(items))
         return list(itertools.chain.from_iterable(rows))
 
-    def _descendants(self, paths: list[str], focus: Any, base: str) -> Iterator[tuple[Any, str]]:
+    def _descendants(self, paths: list[str], focus: Any, base: str | None) -> Iterator[tuple[Any, str]]:
         """What is found at any depth, each item before what is found below it."""
         for path in paths:
-            inner = self._path_along(base, path)
-            for item in self.find(focus, base, path, {}):
+            for item, inner in self._nodes(focus, base, path, {}):
                 yield item, inner
                 yield from self._descendants(paths, item, inner)
 
@@ -116,19 +113,31 @@ class _Evaluation:
     def find(self, focus: Any, base: str | None, path: str, variables: dict[str, Any]) -> list[Any]:
         if path in ("%rowIndex", "$this"):
             found = [variables.get("rowIndex", 0) if path == "%rowIndex" else focus]
-        elif focus is None:
-            found = []
         else:
-            node = copy.deepcopy(focus)
-            node = ResourceNode.create_node(node, base) if base and base != focus.get("resourceType") else node
-            found = apply_parsed_path(node, _parsed(path), variables, self.model)
+            found = self._apply(focus, base, path, variables, {})
         return [_plain(value) for value in found if value is not None]
+
+    def _nodes(self, focus: Any, base: str | None, path: str, variables: dict[str, Any]) -> list[tuple[Any, str]]:
+        """The elements found, each with its path in the FHIR model, and with the extensions of its primitives."""
+        found = self._apply(focus, base, path, variables, {"returnRawData": True})
+        return [(node.data, node.path) for node in found if node.data is not None]
+
+    def _apply(self, focus: Any, base: str | None, path: str, variables: dict[str, Any], options: Any) -> list[Any]:
+        if focus is None:
+            return []
+        node = copy.deepcopy(focus)
+        found: list[Any] = apply_parsed_path(
+            ResourceNode.create_node(node, base) if base else node, _parsed(path), variables, self.model, options
+        )
+        return found
 
     def _column(self, column: dict[str, Any], focus: Any, base: str | None, variables: dict[str, Any]) -> Any:
         tags = {tag["name"]: tag["value"] for tag in column.get("tag", [])}
         values = self._values(column["path"], focus, base, variables)
         if "codings" in tags:
             return codings_id(values)
+        if "ucum/unit" in tags:
+            return self._unit(tags["ucum/unit"], values)
         if column.get("collection"):
             return values
         if len(values) > 1:
@@ -156,27 +165,14 @@ class _Evaluation:
             url, _, version = value.partition("|")
             return (url if setting == "url" else version) or None
         if name == "ucum":
-            return in_unit(value, setting)
+            unit = self._unit(setting, self.root["code"].get("coding", [])) if setting[0] == "@" else setting
+            return None if unit is None else in_unit(value, unit)
         assert name == "pseudonym"
         return self.oracle.secret(f"{setting}:{value}")
 
-    def _path_along(self, base: str, path: str) -> str:
-        """Where `path` leads from `base` in the FHIR model, whatever it filters on the way."""
-        while _ARGUMENTS.search(path):
-            path = _ARGUMENTS.sub(lambda match: "!" + re.sub(r"\W", "", match[0]), path)
-        for step in path.split("."):
-            name, is_call, argument = step.partition("[")[0].partition("!")
-            if name == "ofType":
-                base = argument
-            elif name == "extension" or not is_call:
-                base = self._type_at(f"{base}.{name}")
-        return base
-
-    def _type_at(self, path: str) -> str:
-        """The type of the element at a path, or the path itself where the element has its own type."""
-        path = self.model["pathsDefinedElsewhere"].get(path, path)
-        type_ = self.model["path2Type"].get(path, path)
-        return path if type_ in ("BackboneElement", "Element") else type_
+    def _unit(self, table: str, codings: list[dict[str, Any]]) -> str | None:
+        units = (self.oracle.units[table[1:]].get((c.get("system"), c.get("code"))) for c in codings)
+        return next(filter(None, units), None)
 
 
 def typed_id(reference: dict[str, Any], root: dict[str, Any], wanted: str) -> str | None:

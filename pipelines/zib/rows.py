@@ -24,7 +24,9 @@ from pipelines.zib.outcomes import LineFlaw, Outcome
 from pipelines.zib.releases import profiles_sql
 from pipelines.zib.sieve import spool_line
 
-BATCH_ROWS = 50_000
+_BATCH_CELLS = 2_000_000
+"""Values in a batch: resources that feed many wide tables are read fewer at a time."""
+_MOST_ROWS = 50_000
 PROFILES = "_profiles"
 _CONTAINED = "_contained"
 Rows = dict[str, pa.Table]
@@ -65,7 +67,7 @@ class ResourceRows:
     def batches(
         self, path: Path, release: Release, resource_type: str, *, with_profiles: bool = False
     ) -> Iterator[ResourceBatch]:
-        """The resources of a clean file, `BATCH_ROWS` at a time.
+        """The resources of a clean file, as many at a time as fit in memory.
 
         With profiles, the batches have the column `PROFILES` too (`pipelines.zib.releases.profiles_in`).
 
@@ -83,9 +85,11 @@ class ResourceRows:
         if with_profiles:
             columns[PROFILES] = profiles_sql(schema)
         relation = relation_of(path, schema, self._maximum_line_bytes)
+        width = sum(len(table.view.columns) for table, _ in views)
+        rows = min(_MOST_ROWS, _BATCH_CELLS // max(width, 1))
         start = 0
         with RawLines(path) as raw:
-            for batch in read_clean(self._connection, resource_type, columns, relation, BATCH_ROWS):
+            for batch in read_clean(self._connection, resource_type, columns, relation, rows):
                 numbers = pa.array(np.arange(batch.num_rows, dtype=np.int64))
                 yield ResourceBatch(release, resource_type, start, batch.append_column("_row", numbers), raw)
                 start += batch.num_rows

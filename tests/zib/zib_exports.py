@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.extract.exports import find_exports
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.zib.catalogue import Catalogue, load_catalogue
-from pipelines.zib.mapping import map_export
+from pipelines.zib.mapping import ReadExtract, map_export
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPPINGS = ROOT / "mappings" / "zib" / "2020"
@@ -66,18 +66,27 @@ class Mapped:
         return found
 
 
-def map_files(folder: Path, contents: Mapping[str, Content], *, maximum_line_bytes: int = LIMIT) -> Mapped:
+def map_files(
+    folder: Path, contents: Mapping[str, Content], *, maximum_line_bytes: int = LIMIT, tables: Catalogue | None = None
+) -> Mapped:
     """Map an export of institution `noord` with these files."""
     drop = folder / "noord"
     for name, content in contents.items():
         path = drop / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return map_folder(folder, maximum_line_bytes=maximum_line_bytes)
+    return map_folder(folder, maximum_line_bytes=maximum_line_bytes, tables=tables or catalogue())
 
 
-def map_folder(folder: Path, *, maximum_line_bytes: int = LIMIT) -> Mapped:
+def map_folder(
+    folder: Path,
+    *,
+    maximum_line_bytes: int = LIMIT,
+    tables: Catalogue | None = None,
+    read_extract: ReadExtract = lambda file: None,
+) -> Mapped:
     """Map the export of institution `noord` below `folder`, and check that every line is accounted for."""
+    used = tables or catalogue()
     out, work = folder / ".out", folder / ".work"
     out.mkdir()
     work.mkdir(mode=0o700)
@@ -85,17 +94,18 @@ def map_folder(folder: Path, *, maximum_line_bytes: int = LIMIT) -> Mapped:
     report = map_export(
         export,
         out,
-        catalogue=catalogue(),
+        catalogue=used,
         pseudonyms=PSEUDONYMS,
         work=work,
         maximum_line_bytes=maximum_line_bytes,
+        read_extract=read_extract,
     ).as_dict()
     assert not [path for path in work.rglob("*") if path.is_file()], "identifiers stayed behind"
-    tables = {t.name: pq.read_table(out / f"{t.name}.parquet").to_pylist() for t in catalogue().tables}
+    rows = {t.name: pq.read_table(out / f"{t.name}.parquet").to_pylist() for t in used.tables}
     text = (out / "quarantine.ndjson").read_text(encoding="utf-8")
     quarantine = [json.loads(line) for line in text.splitlines()]
     codings = pq.read_table(out / "zib_coding.parquet").to_pylist()
-    mapped = Mapped(tables, codings, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
+    mapped = Mapped(rows, codings, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
     _reconcile(mapped, report)
     return mapped
 
