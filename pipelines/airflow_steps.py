@@ -69,6 +69,12 @@ def write_reports(params: Params) -> list[str]:
         return [path.name for path in _chain(params).report(_as_of(params))]
 
 
+def write_fit_gap_report(params: Params) -> list[str]:
+    """Measure what the data can feed and write the pages; gives their file names."""
+    with _failing():
+        return [path.name for path in _chain(params).fit_gap_report(_as_of(params))]
+
+
 def deliver_all(params: Params) -> list[str]:
     """Write the deliveries; gives their folders."""
     with _failing():

@@ -4,7 +4,8 @@ home/landing      exports, verbatim; the only place with direct identifiers
 home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
 home/lake         Delta tables
 home/uitkomst.db  results, quarantine and the ledger of deliveries
-home/reports      one HTML page per institution
+home/reports      one HTML page per institution; reports/fit-gap what its data can feed
+home/fitgap       fit-gap runs, to compare with
 home/deliveries   registry files
 """
 
@@ -18,7 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -40,6 +41,7 @@ from pipelines.database.store import (
     record_delivery,
     replace_results,
 )
+from pipelines.database.terminology import replace_unmapped
 from pipelines.deliver.definition import load_registry
 from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
@@ -48,6 +50,8 @@ from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.feedback.report import write_index, write_report
 from pipelines.feedback.signals import Signal, find_signals
+from pipelines.fitgap.report import write_fit_gap
+from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
 from pipelines.indicators.evaluation import evaluate
 from pipelines.indicators.trajectories import trajectories
@@ -57,10 +61,14 @@ from pipelines.proms.scoring import score
 from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
+from pipelines.terminology.sources import load_terminology
+from pipelines.terminology.unmapped import Terminology, find_unmapped
 from pipelines.validate.batch import BatchValidation, validate_batch
 from pipelines.validate.report import quarantine_summary, write_validation_report
 from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
+from pipelines.zib.csv_extract import CsvExtracts
+from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
@@ -70,7 +78,10 @@ _EVALUATED = "evaluated.json"
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it."""
+    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
+
+    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
+    """
 
     batch_id: str
     institution: str
@@ -80,6 +91,8 @@ class BatchResult:
     skipped: int
     reasons: dict[str, int]
     reused: bool = False
+    columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
+    columns_missing: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,14 @@ class Chain:
     @cached_property
     def _catalogue(self) -> Catalogue:
         return load_catalogue(self._options.mappings)
+
+    @cached_property
+    def _csv_mappings(self) -> CsvMappings:
+        return load_csv_mappings(self._options.mappings / "csv", self._catalogue)
+
+    @cached_property
+    def _terminology(self) -> Terminology:
+        return load_terminology(self._options.mappings, self._options.expectations)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -167,16 +188,19 @@ class Chain:
         out = self._folder(batch) / "mapped"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
+        limit, pseudonyms = self._options.maximum_line_bytes, Pseudonyms(pseudonym_key(self.home), batch.institution)
         with self._landing.workspace(batch.institution) as work:
+            extracts = CsvExtracts(self._csv_mappings, self._catalogue, pseudonyms, work=work, maximum_line_bytes=limit)
             report = map_export(
                 self._landing.export(batch),
                 out,
                 catalogue=self._catalogue,
-                pseudonyms=Pseudonyms(pseudonym_key(self.home), batch.institution),
+                pseudonyms=pseudonyms,
                 work=work,
-                maximum_line_bytes=self._options.maximum_line_bytes,
+                maximum_line_bytes=limit,
+                read_extract=extracts.read,
             )
-        _write_json(out / "report.json", report.as_dict())
+        _write_json(out / "report.json", report.as_dict() | extracts.as_dict())
 
     def validate(self, batch: Batch) -> None:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
@@ -224,6 +248,7 @@ class Chain:
             self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
+        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -242,11 +267,20 @@ class Chain:
                 quarantine=quarantine,
                 accepted=_accepted(folder / "accepted", places),
             )
+            replace_unmapped(connection, batch.batch_id, unmapped)
         _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
         (folder / _LOADING).unlink()
         for finished in ("mapped", "accepted"):
             shutil.rmtree(folder / finished, ignore_errors=True)
         return result, change
+
+    def _unmapped(self, batch: Batch) -> pa.Table:
+        """The codes and units of a mapped batch that say nothing, written to its folder too."""
+        folder = self._folder(batch)
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            found = find_unmapped(folder / "mapped", batch.institution, self._terminology, work=Path(spill))
+        pq.write_table(found, folder / "unmapped_code.parquet")
+        return found
 
     def _finish_loads(self) -> None:
         """Finish every load that was interrupted, so that the lake holds whole batches."""
@@ -308,6 +342,29 @@ class Chain:
             return date.fromisoformat(json.loads((self.home / _EVALUATED).read_bytes())["as_of"])
         except FileNotFoundError:
             return None
+
+    def fit_gap(
+        self,
+        as_of: date,
+        *,
+        sets: Sequence[str] = (),
+        earlier: str | None = None,
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> dict[str, Any]:
+        """Measure what the current lake can feed, and keep the run below `home/fitgap`; without `sets` all of them.
+
+        Args:
+            earlier: the run to compare with; without it the one that was kept last, if any.
+        """
+        loaded = load_fit_gap(self._options.mappings, sets)
+        run = run_fit_gap(self.home, loaded, as_of=as_of, versions=self._fit_gap_versions, on_progress=on_progress)
+        compared = with_comparison(self.home, run, earlier)
+        store(self.home, compared)
+        return compared
+
+    def fit_gap_report(self, as_of: date) -> list[Path]:
+        """Measure all outcome sets and write the fit-gap pages to `home/reports/fit-gap`."""
+        return write_fit_gap(self.fit_gap(as_of), self.home / "reports" / "fit-gap")
 
     def report(self, as_of: date) -> list[Path]:
         """Write the report of every institution, and the page that links them."""
@@ -374,6 +431,7 @@ class Chain:
                 on_progress(number, len(found) + 1)
                 batches.append(self.process(export, now=now))
             self.evaluate(as_of)
+            self.fit_gap_report(as_of)
             reports = self.report(as_of)
             deliveries = self.deliver(as_of, now=now)
             self._tidy(now)
@@ -391,7 +449,14 @@ class Chain:
 
     def _tidy(self, now: datetime) -> None:
         self._landing.purge(now=now, retention_days=self._options.retention_days)
-        for pattern in ("spill-*", "*.aside", "reports/.*.aside", "deliveries/*/*/.aside-*"):
+        for pattern in (
+            "spill-*",
+            "*.aside",
+            "reports/.*.aside",
+            "reports/fit-gap/.*.aside",
+            "fitgap/*.aside",
+            "deliveries/*/*/.aside-*",
+        ):
             for leftover in self.home.glob(pattern):
                 if leftover.is_dir():
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -409,12 +474,18 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in MAPPING_SOURCES)),
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
-            "expectations": _digest(self._options.expectations),
+            "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
+
+    @cached_property
+    def _fit_gap_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        folders = {"mapping": mappings / "zib" / "2020", "codes": mappings / "codes", "scoring": mappings / "proms"}
+        return {"uitkomststroom": version("uitkomststroom"), **{name: _digest(path) for name, path in folders.items()}}
 
     @property
     def _table_names(self) -> list[str]:
@@ -472,6 +543,8 @@ def _accepted(folder: Path, places: set[Place]) -> set[Place]:
     wanted = {file for file, _ in places}
     found: set[Place] = set()
     for path in folder.glob("*.parquet"):
+        if path.stem == CODING_TABLE:
+            continue
         for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
             files = batch["source_file"].cast(pa.string())
             rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
@@ -491,6 +564,8 @@ def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quaran
         quarantined=totals["quarantined"] + len(late),
         skipped=totals["skipped"],
         reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
+        columns_not_mapped=report.get("csv_columns_not_mapped", {}),
+        columns_missing=report.get("csv_columns_missing", {}),
     )
 
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 import errno
 import sys
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
+from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError
-from pipelines.terminal import progress
+from pipelines.terminal import print_columns, progress
+
+
+class FitGapFormat(StrEnum):
+    """What `uitkomst fit-gap` writes."""
+
+    ALL = "all"
+    HTML = "html"
+    JSON = "json"
+
 
 app = typer.Typer(
     help="From ZIB-coded hospital exports to outcome indicators, feedback and registry deliveries.",
@@ -21,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(quarantine_app, name="quarantine")
+app.command()(terminology)
 
 
 def main() -> None:
@@ -76,6 +88,8 @@ def map_(
         print("UITKOMST_PSEUDONYM_KEY is not set: these pseudonyms hold for this run only.", file=sys.stderr)
     with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
+    for each in report["institutions"]:
+        print_columns(each["institution"], each["csv_columns_not_mapped"], each["csv_columns_missing"])
     totals = report["totals"]
     print(
         f"{totals['lines']} lines: {totals['accepted']} accepted, {totals['quarantined']} quarantined,"
@@ -101,6 +115,42 @@ def run(
     with progress("Running") as on_progress:
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
+    for batch in result.batches:
+        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
+
+
+@app.command(name="fit-gap")
+def fit_gap(
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="An outcome set (repeat for more; default: all).")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds everything made (default: var/).")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Reference date (default: today).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages (default: reports/fit-gap in home).")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Earlier run to compare with (default: the last one kept).")
+    ] = None,
+    format_: Annotated[FitGapFormat, typer.Option("--format", help="Which files to write.")] = FitGapFormat.ALL,
+) -> None:
+    """Tell per indicator and institution what the data can feed, and what to mend first."""
+    from pipelines.chain import Chain
+    from pipelines.fitgap.report import write_fit_gap
+    from pipelines.fitgap.run import write_run
+    from pipelines.settings import settings
+    from pipelines.summary import print_fit_gap
+
+    chain = Chain.at(home or settings().home)
+    reference = as_of.date() if as_of else date.today()
+    with progress("Measuring") as on_progress:
+        run = chain.fit_gap(reference, sets=sets or (), earlier=compare, on_progress=on_progress)
+    folder = out or chain.home / "reports" / "fit-gap"
+    if format_ != FitGapFormat.JSON:
+        write_fit_gap(run, folder)
+    if format_ != FitGapFormat.HTML:
+        write_run(run, folder / "fit-gap.json")
+    print_fit_gap(run, folder)
 
 
 @app.command()

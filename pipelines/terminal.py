@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 OnProgress = Callable[[int, int], None]
@@ -21,3 +21,15 @@ def progress(what: str) -> Iterator[OnProgress]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_columns(
+    institution: str, not_mapped: Mapping[str, Sequence[str]], missing: Mapping[str, Sequence[str]]
+) -> None:
+    """Say which columns of CSV files are not used, and for want of which a file was set aside."""
+    for name, columns in missing.items():
+        what = f"{institution}/{name} is set aside: it lacks, or has twice, column {', '.join(columns)}"
+        print(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry.", file=sys.stderr)
+    for name, columns in not_mapped.items():
+        what = f"{institution}/{name}: no mapping names column {', '.join(columns)}"
+        print(f"{what}. Map or ignore it in mappings/csv.", file=sys.stderr)

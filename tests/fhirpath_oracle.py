@@ -46,12 +46,14 @@ class Oracle:
         secret: turns ``kind:value`` into a pseudonym.
         release: of FHIR.
         units: the unit of each (system, code) in each table that a tag may point to.
+        systems: other spellings of code systems.
     """
 
     key: Callable[[str], str | None]
     secret: Callable[[str], str]
     release: Release = "r4"
     units: Mapping[str, Mapping[tuple[str, str], str]] = field(default_factory=dict)
+    systems: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, view: dict[str, Any], resource: dict[str, Any]) -> list[Row]:
         """The rows that `view` gives for one resource."""
@@ -135,7 +137,7 @@ class _Evaluation:
         tags = {tag["name"]: tag["value"] for tag in column.get("tag", [])}
         values = self._values(column["path"], focus, base, variables)
         if "codings" in tags:
-            return codings_id(values)
+            return codings_id([self._spelled(coding) for coding in values])
         if "ucum/unit" in tags:
             return self._unit(tags["ucum/unit"], values)
         if column.get("collection"):
@@ -143,6 +145,8 @@ class _Evaluation:
         if len(values) > 1:
             raise ValueError(f"{column['path']} gives {len(values)} values")
         value = values[0] if values else None
+        if column["name"].endswith("_system"):
+            value = self.oracle.systems.get(value, value)
         for name, setting in tags.items():
             value = None if value is None else self._tagged(name, setting, value)
         return value
@@ -169,6 +173,10 @@ class _Evaluation:
             return None if unit is None else in_unit(value, unit)
         assert name == "pseudonym"
         return self.oracle.secret(f"{setting}:{value}")
+
+    def _spelled(self, coding: dict[str, Any]) -> dict[str, Any]:
+        system = coding.get("system", "")
+        return coding | {"system": self.oracle.systems.get(system, system)}
 
     def _unit(self, table: str, codings: list[dict[str, Any]]) -> str | None:
         units = (self.oracle.units[table[1:]].get((c.get("system"), c.get("code"))) for c in codings)

@@ -73,6 +73,26 @@ class Quarantine(Base):
     first_seen: Mapped[datetime]
 
 
+class UnmappedCode(Base):
+    """A code or unit of a batch that says nothing to the pipeline; see `pipelines.terminology.unmapped`."""
+
+    __tablename__ = "unmapped_code"
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batch.batch_id", ondelete="CASCADE"), index=True)
+    institution: Mapped[str]
+    kind: Mapped[str]
+    system: Mapped[str | None]
+    code: Mapped[str | None]
+    display: Mapped[str | None]
+    zib_table: Mapped[str]
+    element: Mapped[str]
+    count: Mapped[int]
+    example_file: Mapped[str]
+    example_line: Mapped[int]
+    cost: Mapped[int]
+
+
 class OutcomePatient(Base):
     """One patient's part in one indicator, with the evidence behind it."""
 

@@ -44,6 +44,7 @@ class CsvRecords:
         header: names of the columns; empty when the file is empty.
         path: UTF-8 file with the sound records, after `skip` lines, in the file's own delimiter.
         quote: the mark around quoted fields in it, if any.
+        longest: bytes of its longest record.
         skip: lines before the first record.
         lines: 1-based line of the original file at which each sound record starts.
         quoted_breaks: whether a record spans several lines.
@@ -55,6 +56,7 @@ class CsvRecords:
     path: Path
     quote: str
     skip: int = 0
+    longest: int = 0
     lines: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     quoted_breaks: bool = False
     flaws: list[Flaw] = field(default_factory=list)
@@ -107,8 +109,9 @@ def _well_formed(path: Path, dialect: CsvDialect, maximum: int) -> CsvRecords | 
     with path.open("rb") as file:
         first = file.readline(maximum + 1)
     header = _parsed(first, dialect)
-    whole = not dialect.quote or first.count(dialect.quote.encode()) % 2 == 0
-    if header is None or not whole or not first.endswith(b"\n"):
+    if header is None or _open_after(dialect, first.removeprefix(_BOM), False) is not False:
+        return None
+    if not first.endswith(b"\n"):
         return None
     check = _Check(dialect, len(header), first.endswith(b"\r\n"), maximum)
     with path.open("rb") as file:
@@ -125,7 +128,14 @@ def _well_formed(path: Path, dialect: CsvDialect, maximum: int) -> CsvRecords | 
     lines = np.concatenate(check.starts) if check.starts else np.empty(0, np.int64)
     continued = check.line - 2 - lines.size
     return CsvRecords(
-        _named(header), path, dialect.quote, skip=1, lines=lines, quoted_breaks=continued > 0, continued=int(continued)
+        _named(header),
+        path,
+        dialect.quote,
+        skip=1,
+        longest=max(len(first), check.longest),
+        lines=lines,
+        quoted_breaks=continued > 0,
+        continued=int(continued),
     )
 
 
@@ -141,6 +151,7 @@ class _Check:
         self.line = 2
         self.starts: list[npt.NDArray[np.int64]] = []
         self.failed = False
+        self.longest = 0
 
     def take(self, block: bytes) -> bytes:
         """Check the whole records in a block that starts with one; gives what comes after them."""
@@ -178,12 +189,13 @@ class _Check:
     ) -> None:
         counted = np.diff(np.searchsorted(delimiters, ends), prepend=0)
         lengths = np.diff(ends, prepend=-1)
+        self.longest = max(self.longest, int(lengths.max()))
         returns = int(np.count_nonzero(data[: ends[-1] + 1] == _RETURN))
         body = block[: ends[-1] + 1]
         self.failed = (
             self.failed
             or bool((counted != self._fields - 1).any())
-            or bool((lengths > self._maximum).any())
+            or bool((lengths > self._maximum + 1).any())
             or bool((lengths <= 1 + self.returns).any())
             or returns != (ends.size if self.returns else 0)
             or (self.returns and bool((data[ends - 1] != _RETURN).any()))
@@ -201,7 +213,14 @@ def _record_by_record(path: Path, dialect: CsvDialect, work: Path, maximum: int)
     found = CsvRecords([], work / "records.csv", dialect.quote or '"')
     lines: list[int] = []
     with _opened(path) as file, target.open("w", encoding="utf-8", newline="") as aside:
-        writer = csv.writer(aside, delimiter=dialect.delimiter, quotechar=found.quote, lineterminator="\n")
+        # All fields are quoted: Python quotes no field for a lone carriage return, which readers take for a line end.
+        writer = csv.writer(
+            aside,
+            delimiter=dialect.delimiter,
+            quotechar=found.quote,
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL,
+        )
         for item in _Splitter(file, dialect, maximum, found):
             if isinstance(item, Flaw):
                 found.flaws.append(item)
@@ -218,6 +237,9 @@ def _record_by_record(path: Path, dialect: CsvDialect, work: Path, maximum: int)
             else:
                 writer.writerow(fields)
                 lines.append(line)
+                # A quote is doubled when it is written, and a field with one gets two around it.
+                width = sum(2 * len(text.encode("utf-8")) + 3 for text in fields)
+                found.longest = max(found.longest, width)
                 found.quoted_breaks = found.quoted_breaks or any("\n" in text or "\r" in text for text in fields)
     target.replace(found.path)
     found.lines = np.asarray(lines, np.int64)
@@ -261,7 +283,7 @@ class _Splitter:
     def _whole(self, line: bytes) -> list[bytes] | None:
         """The lines after `line` that belong to its record; None when its quotes are wrong."""
         taken: list[bytes] = []
-        state = self._state(line, False)
+        state = _open_after(self._dialect, line, False)
         size = len(line)
         while state is True:
             following = self._next()
@@ -271,41 +293,42 @@ class _Splitter:
             if not following or size > self._maximum:
                 state = None
                 break
-            state = self._state(following, True)
+            state = _open_after(self._dialect, following, True)
         if state is None:
             self._ahead.extendleft(reversed(taken))
             return None
         return taken
-
-    def _state(self, line: bytes, inside: bool) -> bool | None:
-        """Whether a quoted field is open after `line`; None when a quote stands in the wrong place."""
-        quote, delimiter = self._dialect.quote.encode(), self._dialect.delimiter.encode()
-        if not quote or (not inside and quote not in line):
-            return inside
-        bare, at = line.rstrip(b"\r\n"), 0
-        while True:
-            if not inside:
-                while at < len(bare) and not bare.startswith(quote, at):
-                    at = bare.find(delimiter, at) + 1
-                    if not at:
-                        return False
-                if at >= len(bare):
-                    return False
-                at += 1
-            at = _closing(bare, quote, at)
-            if at < 0:
-                return True
-            if at == len(bare):
-                return False
-            if not bare.startswith(delimiter, at):
-                return None
-            inside, at = False, at + 1
 
     def _record(self, number: int, raw: bytes) -> tuple[int, list[str]] | Flaw:
         fields = _parsed(raw, self._dialect)
         if fields is None:
             return Flaw(number, "CSV-ENCODING", f"the line is not valid {self._dialect.encoding}")
         return number, fields
+
+
+def _open_after(dialect: CsvDialect, line: bytes, inside: bool) -> bool | None:
+    """Whether a quoted field is open after `line`; None when a quote stands in the wrong place."""
+    quote, delimiter = dialect.quote.encode(), dialect.delimiter.encode()
+    if not quote or (not inside and quote not in line):
+        return inside
+    bare, at = line.rstrip(b"\r\n"), 0
+    while True:
+        if not inside:
+            while at < len(bare) and not bare.startswith(quote, at):
+                at = bare.find(delimiter, at) + 1
+                if not at:
+                    return False
+            if at >= len(bare):
+                return False
+            at += 1
+        at = _closing(bare, quote, at)
+        if at < 0:
+            return True
+        if at == len(bare):
+            return False
+        if not bare.startswith(delimiter, at):
+            return None
+        inside, at = False, at + 1
 
 
 def _closing(line: bytes, quote: bytes, at: int) -> int:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pipelines.sqlonfhir import fhirpath
+from pipelines.sqlonfhir.boundaries import End, date_boundary, moment_boundary, number_boundary, time_boundary
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element, FhirTypes
 from pipelines.sqlonfhir.references import ReferenceParts, Root, key_of
-from pipelines.sqlonfhir.values import NUMBERS, Choice, Value, compact, exists, quote, single
+from pipelines.sqlonfhir.values import NUMBERS, Choice, Schema, Value, compact, exists, quote, single
 
 KeySql = Callable[[str], str]
 """From SQL that yields ``Type/id`` to SQL that yields the key a view shows."""
 
+_STRUCTURE = f"structure_{secrets.token_hex(16)}"
+"""Stands for a structure until it is known; no text of a view can be equal to it."""
 _COMPARING = frozenset({"=", "!="})
 
 _WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
-_NOT_YET = {"lowBoundary", "highBoundary"}
 
 
 class ExpressionError(ValueError):
@@ -41,6 +46,7 @@ class Expressions:
         self._constants = constants
         self._key = key
         self._variables = itertools.count(1)
+        self._parsed: list[Schema] = []
 
     def compile(self, text: str, this: Value, row_index: str) -> Value:
         """Compile `text` evaluated on `this`; a bare choice element takes its only alternative.
@@ -116,12 +122,19 @@ class Expressions:
 
     def _read(self, origin: Value, element: Element) -> Value:
         found = self._read_plainly(origin, element)
+        if element.type == "decimal":
+            # A boundary elsewhere may want the text of the number, as it was written.
+            type_ = "DOUBLE[]" if found.many else "DOUBLE"
+            head = None if found.head is None else f"({found.head})::DOUBLE"
+            found = replace(found, sql=f"(({found.sql})::{type_})", head=head)
         return replace(found, source=(origin, element)) if element.type in SQL_TYPES else found
 
     def _read_plainly(self, origin: Value, element: Element) -> Value:
         if origin.schema is None:
             raise ExpressionError(f"'{element.name}' cannot be read from a computed value")
         schema = origin.schema.child(element)
+        if element.recursive:
+            return self._read_recursive(origin, element, schema)
         if origin.resource:
             column = f'"_r_{element.name}"'
             sql = column if origin.sql == "TRUE" else f"CASE WHEN {origin.sql} THEN {column} END"
@@ -137,6 +150,28 @@ class Expressions:
         # Nearly always the first item has the element; only where it has not, the others are looked at.
         head = f'coalesce(({origin.head or f"{origin.sql}[1]"})."{element.name}", ({present})[1])'
         return Value(present, element.type, True, schema, dense=True, head=head)
+
+    def _read_recursive(self, origin: Value, element: Element, schema: Schema) -> Value:
+        """An element that is kept as JSON, because it may hold itself."""
+        x, y = self._variable(), self._variable()
+        if not origin.many:
+            kept = f'({origin.sql})."{element.name}"'
+        else:
+            kept = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
+            kept = f"flatten({kept})" if element.many else kept
+        if not (origin.many or element.many):
+            return Value(self.parsed(kept, schema), element.type, False, schema)
+        items = f"list_transform({kept}, lambda {y}: {self.parsed(y, schema)})"
+        return Value(items, element.type, True, schema)
+
+    def parsed(self, text: str, schema: Schema) -> str:
+        """SQL of a JSON object as a struct of what is read of it, which `filled` knows when all is compiled."""
+        self._parsed.append(schema)
+        return f"from_json({text}, '{_STRUCTURE}_{len(self._parsed) - 1}_')"
+
+    def filled(self, sql: str) -> str:
+        """`sql` with the structures that `parsed` left open."""
+        return re.sub(rf"{_STRUCTURE}_(\d+)_", lambda match: json.dumps(self._parsed[int(match[1])].structure()), sql)
 
     def _variable(self) -> str:
         return f"_x{next(self._variables)}"
@@ -155,8 +190,11 @@ class Expressions:
                 some = "(" + " OR ".join(exists(value) for value in values) + ")"
                 return Value(some if name == "exists" else f"(NOT {some})", "boolean")
             raise ExpressionError(f"{name}() on a choice element needs ofType(...) first")
-        if name in _NOT_YET:
-            raise ExpressionError(f"{name}() is not supported yet")
+        if name == "iif":
+            return self._iif(origin, arguments, row_index)
+        if name in ("lowBoundary", "highBoundary"):
+            _expect(name, arguments, 0)
+            return self._boundary(origin, "low" if name == "lowBoundary" else "high")
         if name in ("where", "exists") and arguments:
             _expect(name, arguments, 1)
             kept = self._where(origin, arguments[0], row_index)
@@ -196,6 +234,25 @@ class Expressions:
                 return self._keyed(f"({quote(origin.type + '/')} || {id_.sql})")
         raise ExpressionError(f"the function {name}() is not supported")
 
+    def _boundary(self, origin: Value, end: End) -> Value:
+        match origin.type:
+            case "decimal":
+                if origin.source is None:
+                    raise ExpressionError("the boundary of a decimal that was filtered or computed is not supported")
+                written = self._read_plainly(*origin.source)
+                assert written.schema is not None
+                written.schema.as_text = True
+                return Value(number_boundary(single(written), end), "decimal")
+            case "integer" | "positiveInt" | "unsignedInt":
+                return Value(number_boundary(f"({single(origin)})::VARCHAR", end), "decimal")
+            case "date":
+                return Value(date_boundary(single(origin), end), "date")
+            case "dateTime" | "instant":
+                return Value(moment_boundary(single(origin), end), origin.type)
+            case "time":
+                return Value(time_boundary(single(origin), end), "time")
+        raise ExpressionError(f"{end}Boundary() of {origin.type}: it must be a number, a date or a time")
+
     def _of_type(self, origin: Value | Choice, type_: str) -> Value:
         if not self._types.is_type(type_):
             raise ExpressionError(f"ofType({type_}): there is no such FHIR type")
@@ -206,6 +263,18 @@ class Expressions:
         elif origin.type == type_:
             return origin
         raise ExpressionError(f"ofType({type_}): the element cannot have that type")
+
+    def _iif(self, origin: Value, arguments: tuple[fhirpath.Node, ...], row_index: str) -> Value:
+        """``iif(condition, then, otherwise)`` of single primitive values; without `otherwise` it is empty."""
+        if len(arguments) not in (2, 3):
+            _expect("iif", arguments, 3)
+        test, *chosen = (self._value(argument, origin, row_index) for argument in arguments)
+        types = {value.type for value in chosen}
+        alike = len(types) == 1 or (KEY not in types and all(value.is_text for value in chosen))
+        if any(value.many for value in chosen) or not alike or not types <= SQL_TYPES.keys():
+            raise ExpressionError("iif() chooses between single values of one type")
+        branches = f"THEN {chosen[0].sql}" + "".join(f" ELSE {value.sql}" for value in chosen[1:])
+        return Value(f"CASE WHEN {criterion(test)} {branches} END", types.pop() if len(types) == 1 else "string")
 
     def _where(self, origin: Value, condition: fhirpath.Node, row_index: str) -> Value:
         if origin.resource:

@@ -46,11 +46,13 @@ class Element:
         name: JSON name, for example ``valueQuantity``.
         type: FHIR type, for example ``Quantity`` or ``dateTime``.
         many: whether it is a JSON array.
+        recursive: whether it holds elements of a type that it stands in itself, such as an item in an item.
     """
 
     name: str
     type: str
     many: bool
+    recursive: bool = False
 
 
 class FhirTypes:
@@ -71,7 +73,12 @@ class FhirTypes:
     def element(self, type_: str, name: str) -> Element | None:
         """The element `name` of `type_`, or None when the type has no such element."""
         spec = self._elements.get(type_, {}).get(name)
-        return None if spec is None else Element(name, spec.removesuffix("*"), spec.endswith("*"))
+        if spec is None:
+            return None
+        found = spec.removesuffix("*")
+        # The type of a backbone element is named after the elements it stands in.
+        recursive = type_.startswith(found) and found not in (*SQL_TYPES, "Extension")
+        return Element(name, found, spec.endswith("*"), recursive)
 
     def elements(self, type_: str) -> Iterator[Element]:
         """All elements of `type_`, choice elements as their alternatives."""

@@ -14,13 +14,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pipelines.errors import TerminalError
+from pipelines.sqlonfhir import fhirpath
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
+from pipelines.sqlonfhir.repeats import find_repeat
 from pipelines.sqlonfhir.tags import UnitTable, codings_text, is_quantity, quantity_in, unit_for
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SELECT_KEYS = {"column", "select", "forEach", "forEachOrNull", "unionAll", "repeat", "id", "extension"}
+_UNFOLDING = {"forEach", "forEachOrNull", "repeat"}
+_NOTHING = "nothing"
+"""The type of the elements of a `repeat` whose paths do not exist."""
 _TAGS = {"ansi/type", "canonical", "pseudonym"}
 _ANSI = {
     "DATE": "CASE WHEN length({0}) >= 10 THEN TRY_CAST(left({0}, 10) AS DATE) END",
@@ -43,13 +48,15 @@ class Column:
     """One output column: name, SQL over the relation it belongs to, DuckDB type, and what the caller has to do.
 
     A column of kind ``key`` holds ``Type/id`` and has to become a key; one of kind ``codings`` holds the text of
-    `codings_text` and has to become its id. Both only when `compile_view` was not told how.
+    `codings_text` and has to become its id. Both only when `compile_view` was not told how. `unit` is what a tag
+    says of units: the UCUM unit that a quantity is converted to, or ``@name`` of a table of units.
     """
 
     name: str
     sql: str
     type: str
     kind: Literal["value", "key", "codings"] = "value"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +175,10 @@ class _Compiler:
         relation, columns = self._selects(selects, "select", relation, _Scope(root))
         if not columns:
             raise _invalid("it has no column", "select")
-        date_flaw = self._date_flaw(columns)
-        return CompiledView(resource, tuple(columns), schema, relation == unfolded, condition, relation, date_flaw)
+        filled = self._expressions.filled
+        outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
+        is_flat, date_flaw = relation == unfolded, self._date_flaw(columns)
+        return CompiledView(resource, outputs, schema, is_flat, filled(condition), filled(relation), filled(date_flaw))
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}
@@ -228,12 +237,14 @@ class _Compiler:
     def _select(self, select: Mapping[str, Any], place: str, relation: str, scope: _Scope) -> tuple[str, list[Column]]:
         if unknown := set(select) - _SELECT_KEYS:
             raise _invalid(f"a select has no '{min(unknown)}'", place)
-        if "repeat" in select:
-            raise _invalid("repeat is not supported yet", f"{place}.repeat", "VIEW-UNSUPPORTED")
-        if "forEach" in select and "forEachOrNull" in select:
-            raise _invalid("it has forEach or forEachOrNull, not both", place)
+        if len(unfolding := _UNFOLDING & set(select)) > 1:
+            raise _invalid(f"it has one of {', '.join(sorted(unfolding))}", place)
         inner = scope
-        if "forEach" in select or "forEachOrNull" in select:
+        if scope.this.type == _NOTHING:
+            pass
+        elif "repeat" in select:
+            relation, inner = self._repeat(select, f"{place}.repeat", relation, scope)
+        elif unfolding:
             relation, inner = self._for_each(select, place, relation, scope)
         columns = [
             self._column(column, f"{place}.column[{i}]", inner)
@@ -273,6 +284,36 @@ class _Compiler:
         )
         return f"(SELECT *, {', '.join(unnest)} FROM {relation})", inner
 
+    def _repeat(self, select: Mapping[str, Any], place: str, relation: str, scope: _Scope) -> tuple[str, _Scope]:
+        paths = select["repeat"]
+        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+            raise _invalid("it must be a list of paths", place)
+        try:
+            repeat = find_repeat(self._types, scope.this, paths)
+        except (ExpressionError, fhirpath.FhirPathSyntaxError) as error:
+            code = "VIEW-UNSUPPORTED" if "not supported" in str(error) else "VIEW-INVALID"
+            raise _invalid(str(error), place, code) from None
+        if repeat is None:
+            return f"(SELECT * FROM {relation} WHERE FALSE)", _Scope(Value("NULL", _NOTHING), "0", scope.in_reach)
+        self._unnested += 1
+        n = self._unnested
+        counted = "%rowIndex" in str(select)
+        number, index = (
+            ", row_number() OVER () AS _n",
+            f", row_number() OVER (PARTITION BY _n ORDER BY j.id) - 1 AS _i{n}",
+        )
+        element = self._expressions.parsed("j.value", repeat.schema)
+        source = f"(SELECT *, {repeat.document} AS _document{number if counted else ''} FROM {relation}) d"
+        working = "_document, _n" if counted else "_document"
+        rows = (
+            f"(SELECT d.* EXCLUDE ({working}), {element} AS _e{n}{index if counted else ''}"
+            f" FROM {source}, json_tree(d._document) j"
+            f" WHERE j.type = 'OBJECT' AND regexp_full_match(j.fullkey, {quote(repeat.pattern)}))"
+        )
+        reach = [*scope.in_reach, f"_e{n}", *([f"_i{n}"] if counted else [])]
+        this = Value(f"_e{n}", repeat.type, schema=repeat.schema)
+        return rows, _Scope(this, f"_i{n}" if counted else "0", reach)
+
     def _union(
         self,
         branches: Sequence[Mapping[str, Any]],
@@ -308,6 +349,10 @@ class _Compiler:
         name = column.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _invalid("a column name starts with a letter and holds letters, digits and _", f"{place}.name")
+        if scope.this.type == _NOTHING:
+            several = "[]" if column.get("collection") is True else ""
+            type_ = SQL_TYPES.get(str(column.get("type")), "VARCHAR") + several
+            return Column(name, f"NULL::{type_}", type_)
         value = self._expression(column.get("path"), f"{place}.path", scope)
         tags = {str(tag.get("name")): tag for tag in _list_of_objects(column.get("tag", []), f"{place}.tag")}
         for tag in ("codings", "ucum", "ucum/unit"):
@@ -319,8 +364,9 @@ class _Compiler:
                     case "codings":
                         return self._codings_column(name, value, setting, column, place)
                     case "ucum":
-                        return self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
-                return self._unit_column(name, value, setting, place)
+                        read = self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
+                        return replace(read, unit=str(setting))
+                return replace(self._unit_column(name, value, setting, place), unit=str(setting))
         return self._plain_column(name, value, column, place)
 
     def _plain_column(self, name: str, value: Value, column: Mapping[str, Any], place: str) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -31,9 +31,6 @@ from pipelines.validate.resources import (
 )
 from pipelines.validate.suites import UNJUDGED, validate_tables
 from pipelines.validate.value_sets import load_value_sets
-
-_EXTRACT = r"\.(csv|tsv|txt)(\.gz)?$"
-"""Files that hold rows and no FHIR resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +93,9 @@ def validate_batch(
         known_patients: patients accepted before, as `validate_tables` wants them.
     """
     fetch = _reader(export, maximum_line_bytes)
+    resources = {file.name for file in export.files if file.is_fhir}
     with open_duckdb(work) as connection:
-        index = _index(connection, tables, resource_types)
+        index = _index(connection, tables, resource_types, resources)
         failures, report = check_resources(index, fetch, batch_id=batch_id)
         seen = {(failure.source_file, failure.source_line) for failure in failures}
         validation = validate_tables(
@@ -110,7 +108,11 @@ def validate_batch(
             known_patients=known_patients,
             invalid=sorted(seen),
         )
-        rejected = {(row.source_file, row.source_line) for row in validation.quarantined if row.source_line is not None}
+        rejected = {
+            (row.source_file, row.source_line)
+            for row in validation.quarantined
+            if row.source_line is not None and row.source_file in resources
+        }
         explained, explained_report = explain(index, fetch, rejected, batch_id=batch_id)
         failures += [failure for failure in explained if (failure.source_file, failure.source_line) not in seen]
         invalid = list(_invalid(export.institution, failures, index))
@@ -142,9 +144,13 @@ def _reader(export: Export, maximum_line_bytes: int) -> Fetch:
 
 
 def _index(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Path], resource_types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, Path],
+    resource_types: Mapping[str, str],
+    files: Collection[str],
 ) -> duckdb.DuckDBPyRelation:
-    """One row per mapped resource; its table stands for its profile."""
+    """One row per mapped resource in these files; its table stands for its profile. A line of CSV is no resource."""
+    names = ", ".join(["''", *map(quote, sorted(files))])
     connection.execute(
         "CREATE TABLE mapped_resources (source_file VARCHAR, source_line BIGINT, resource_type VARCHAR,"
         " profile VARCHAR, resource_key VARCHAR)"
@@ -154,8 +160,7 @@ def _index(
             connection.execute(
                 f"INSERT INTO mapped_resources SELECT source_file, source_line, {quote(type_)}, {quote(name)},"
                 f" min(resource_key) FROM {parquet_relation([tables[name]])}"
-                f" WHERE source_line IS NOT NULL AND NOT regexp_matches(source_file, {quote(_EXTRACT)}, 'i')"
-                " GROUP BY ALL"
+                f" WHERE source_line IS NOT NULL AND source_file IN ({names}) GROUP BY ALL"
             )
     return connection.table("mapped_resources")
 

@@ -34,7 +34,7 @@ def read_clean(
     try:
         with connection.cursor() as cursor:
             reader = cursor.sql(f"SELECT {fits}, {selected} FROM {relation}").to_arrow_reader(rows)
-            for table in _gathered(reader, rows):
+            for table in gathered(reader, rows):
                 if not pc.all(table["_fits"], min_count=0).as_py():
                     raise Misread
                 yield table.drop_columns(["_fits"])
@@ -46,7 +46,7 @@ def read_clean(
         raise
 
 
-def _gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
+def gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
     """Tables of `rows` rows; the last one may have fewer."""
     batches: list[pa.RecordBatch] = []
     width = 0

@@ -50,12 +50,14 @@ class Catalogue:
         schemas: per release and FHIR type, everything that any view reads.
         systems: per release, URLs of code systems that it spells differently, with the spelling of R4.
         concept_map: codes with the codes they also stand for.
+        units: by the name that views point to, the tables of UCUM units by code.
     """
 
     tables: tuple[ZibTable, ...]
     schemas: Mapping[Release, Mapping[str, Schema]] = field(default_factory=dict)
     systems: Mapping[Release, Mapping[str, str]] = field(default_factory=dict)
     concept_map: ConceptMap = field(default_factory=dict)
+    units: Mapping[str, UnitTable] = field(default_factory=dict)
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -90,17 +92,18 @@ def load_catalogue(mappings: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(mappings), remedy="Set UITKOMST_MAPPINGS."
         )
-    units = load_laboratory_units(mappings / _LABORATORY_UNITS)
+    units = {"laboratory_units": load_laboratory_units(mappings / _LABORATORY_UNITS)}
     tables = tuple(_load(name, paths[name], units) for name in sorted(paths))
     return Catalogue(
         tables,
         {release: schemas for release in FOLDERS if (schemas := _schemas(tables, release))},
         {release: _systems(mappings / "zib" / name / "systems.csv") for release, name in FOLDERS.items()},
         load_concept_maps(mappings / _CONCEPT_MAPS),
+        units,
     )
 
 
-def _load(name: str, paths: Mapping[Release, Path], units: UnitTable) -> ZibTable:
+def _load(name: str, paths: Mapping[Release, Path], units: Mapping[str, UnitTable]) -> ZibTable:
     contents = {release: path.read_bytes() for release, path in paths.items()}
     views = {release: _compile(contents[release], release, path, units) for release, path in paths.items()}
     table = ZibTable(name, views, hashlib.sha256(b"\0".join(contents.values())).hexdigest()[:12])
@@ -118,7 +121,7 @@ def _load(name: str, paths: Mapping[Release, Path], units: UnitTable) -> ZibTabl
     return table
 
 
-def _compile(content: bytes, release: Release, path: Path, units: UnitTable) -> CompiledView:
+def _compile(content: bytes, release: Release, path: Path, units: Mapping[str, UnitTable]) -> CompiledView:
     try:
         return compile_view(
             json.loads(content),
@@ -126,7 +129,7 @@ def _compile(content: bytes, release: Release, path: Path, units: UnitTable) -> 
             key=None,
             secret=lambda sql: f"pseudonym_of_identifier({sql})",
             codings=None,
-            units={"laboratory_units": units},
+            units=units,
         )
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None

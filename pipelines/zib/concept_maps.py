@@ -36,9 +36,29 @@ def load_concept_maps(folder: Path) -> ConceptMap:
             if None in row or not all((row[column] or "").strip() for column in _COLUMNS):
                 raise _invalid(path, f"line {line}: every column needs a value, and no more columns than the header")
             target = (row["target_system"], row["target_code"], row["target_display"])
-            of_source = targets.setdefault((row["source_system"], row["source_code"]), {})
-            of_source.setdefault(target[:2], target)
+            source = (row["source_system"], row["source_code"])
+            of_source = targets.setdefault(source, {})
+            if target[:2] in of_source:
+                raise _invalid(path, f"line {line}: the same code is brought to the same code twice")
+            of_source[target[:2]] = target
+            if _leads_to(targets, target[:2], source):
+                raise _invalid(path, f"line {line}: it goes round in a circle, back to the code it starts from")
     return {source: tuple(of_source.values()) for source, of_source in targets.items()}
+
+
+def _leads_to(
+    targets: Mapping[tuple[str, str], Mapping[tuple[str, str], Target]], start: tuple[str, str], end: tuple[str, str]
+) -> bool:
+    """Whether maps lead from one code to another."""
+    ahead, seen = [start], {start}
+    while ahead:
+        code = ahead.pop()
+        if code == end:
+            return True
+        following = [each for each in targets.get(code, {}) if each not in seen]
+        seen.update(following)
+        ahead += following
+    return False
 
 
 def _invalid(path: Path, what: str) -> TerminalError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,14 +18,17 @@ from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.extract.records import Flaw
 from pipelines.sqlonfhir.reading import literal_path, open_duckdb
 from pipelines.sqlonfhir.units import register_units
-from pipelines.sqlonfhir.values import quote
-from pipelines.zib.batches import read_text_rows
+from pipelines.sqlonfhir.values import Schema, quote
+from pipelines.zib.batches import gathered
 from pipelines.zib.catalogue import Catalogue
 from pipelines.zib.csv_mapping import CsvMappings, MappedFile
-from pipelines.zib.csv_rows import INDEX_COLUMNS, TableSql, table_sql
+from pipelines.zib.csv_rows import TEXTS, RowsQuery, TableSql
+from pipelines.zib.duplicates import index_columns
 from pipelines.zib.mapping import ExtractBatch
 
 BATCH_ROWS = 50_000
+INDEX = tuple(index_columns("", Schema()))
+_LINE_BYTES, _LINES_IN_BUFFER = 1 << 20, 16
 _CODECS = {"utf-8": "utf-8", "utf-8-bom": "utf-8", "windows-1252": "cp1252"}
 
 
@@ -66,6 +69,10 @@ class CsvExtracts:
         mapped = self._mappings.of_file(self._pseudonyms.institution, file.name)
         return None if mapped is None else self._read(file, mapped)
 
+    def as_dict(self) -> dict[str, dict[str, list[str]]]:
+        """For `report.json`."""
+        return {"csv_columns_not_mapped": self.columns_not_mapped, "csv_columns_missing": self.columns_missing}
+
     def _read(self, file: ExportFile, mapped: MappedFile) -> Iterator[ExtractBatch]:
         format_ = mapped.format
         quote_mark = "" if format_.quote == "none" else format_.quote
@@ -73,34 +80,33 @@ class CsvExtracts:
         with tempfile.TemporaryDirectory(prefix="csv-", dir=self._work) as aside:
             work = Path(aside)
             records = read_csv_records(file.path, dialect, work=work, maximum_line_bytes=self._maximum_line_bytes)
-            flaws = [*records.flaws, *self._flaws_of_header(file, records, mapped), *_skipped(records)]
-            yield _batch(flaws=flaws)
-            if records.header and records.lines.size and file.name not in self.columns_missing:
+            if (flaw := self._flaw_of_header(file, records, mapped)) is not None:
+                yield _only_flaws([flaw])
+                return
+            yield _only_flaws([*records.flaws, *_skipped(records)])
+            if records.lines.size:
                 with closing(open_duckdb(work)) as connection:
                     self._pseudonyms.register(connection)
                     register_units(connection)
                     yield from self._rows(connection, records, mapped)
 
-    def _flaws_of_header(self, file: ExportFile, records: CsvRecords, mapped: MappedFile) -> Iterator[Flaw]:
-        """What the header is missing; the file is then set aside as a whole, with what was found in it."""
+    def _flaw_of_header(self, file: ExportFile, records: CsvRecords, mapped: MappedFile) -> Flaw | None:
+        """What keeps the file as a whole from being read; otherwise its columns that nobody names are noted."""
         if not records.header:
-            if not records.flaws:
-                yield Flaw(None, "FILE-EMPTY", "the file is empty", skipped=True)
-            return
+            return records.flaws[0] if records.flaws else Flaw(None, "FILE-EMPTY", "the file is empty", skipped=True)
         named = mapped.rows.reads
         missing = [name for name in named if name not in records.header]
-        twice = sorted({name for name in named if records.header.count(name) > 1})
+        twice = [name for name in named if records.header.count(name) > 1]
         if missing or twice:
             self.columns_missing[file.name] = missing or twice
-            records.flaws.clear()
             what = f"the header has no column {', '.join(missing)}" if missing else f"column {twice[0]} stands twice"
-            yield Flaw(None, "CSV-COLUMN-MISSING", f"{what}, which {mapped.mapping.name} reads")
-            return
+            return Flaw(None, "CSV-COLUMN-MISSING", f"{what}, which {mapped.mapping.name} reads")
         # Only a header that holds what the mapping names is certain to be one, and may be shown.
         known = {*named, *mapped.rows.ignore}
         unknown = [masked(name) for name in records.header if name and name not in known]
         if unknown:
             self.columns_not_mapped[file.name] = unknown
+        return None
 
     def _rows(
         self, connection: duckdb.DuckDBPyConnection, records: CsvRecords, mapped: MappedFile
@@ -108,16 +114,18 @@ class CsvExtracts:
         tables = {table.name: table for table in self._catalogue.tables}
         columns = {name: f'"c{records.header.index(name)}"' for name in mapped.rows.reads}
         queries = [
-            table_sql(rows, tables[rows.table], columns, mapped.format, self._catalogue.concept_map)
+            RowsQuery(rows, tables[rows.table], columns, mapped.format, self._catalogue).build()
             for rows in mapped.rows.tables
         ]
         done = 0
-        for batch in read_text_rows(connection, _relation(records, mapped), BATCH_ROWS):
-            lines = records.lines[done : done + batch.num_rows]
-            done += batch.num_rows
-            connection.register("lines_of_text", batch)
-            yield _mapped_batch(connection, queries, lines)
-            connection.unregister("lines_of_text")
+        with connection.cursor() as cursor:
+            for batch in gathered(cursor.sql(_relation(records, mapped)).to_arrow_reader(BATCH_ROWS), BATCH_ROWS):
+                lines = records.lines[done : done + batch.num_rows]
+                done += batch.num_rows
+                numbered = batch.append_column("_row", pa.array(np.arange(batch.num_rows, dtype=np.int64)))
+                connection.register(TEXTS, numbered)
+                yield _mapped_batch(connection, queries, lines)
+                connection.unregister(TEXTS)
         if done != records.lines.size:
             raise TerminalError(
                 "CSV-MISREAD",
@@ -133,12 +141,12 @@ def _relation(records: CsvRecords, mapped: MappedFile) -> str:
     declared = ", ".join(f"{quote(name)}: 'VARCHAR'" for name in names)
     read = {records.header.index(name) for name in mapped.rows.reads}
     selected = ", ".join(f"nullif(trim({name}), '') AS {name}" for number, name in enumerate(names) if number in read)
-    mark = quote(records.quote)
+    mark, longest = quote(records.quote), max(records.longest + 2, _LINE_BYTES)
     return (
-        f"(SELECT {selected} FROM read_csv({literal_path(records.path)}, auto_detect = false, header = false,"
+        f"SELECT {selected} FROM read_csv({literal_path(records.path)}, auto_detect = false, header = false,"
         f" skip = {records.skip}, delim = {quote(mapped.format.delimiter)}, quote = {mark}, escape = {mark},"
-        f" columns = {{{declared}}}, max_line_size = {1 << 28}, buffer_size = {1 << 29}, null_padding = false,"
-        f" hive_partitioning = false, parallel = {str(not records.quoted_breaks).lower()}))"
+        f" columns = {{{declared}}}, max_line_size = {longest}, buffer_size = {_LINES_IN_BUFFER * longest},"
+        f" null_padding = false, hive_partitioning = false, parallel = {str(not records.quoted_breaks).lower()})"
     )
 
 
@@ -162,8 +170,8 @@ def _mapped_batch(
     for table, found in rows.items():
         kept = found.filter(pa.array(sound[found["_row"].to_numpy()]))
         kept = kept.set_column(0, "_row", pa.array(number_of[kept["_row"].to_numpy()], pa.int64()))
-        index.append(kept.select(["_row", *INDEX_COLUMNS]))
-        rows[table] = kept.drop_columns([*INDEX_COLUMNS, "_flaw"])
+        index.append(kept.select(["_row", *INDEX]))
+        rows[table] = kept.drop_columns([*INDEX, "_flaw"])
     return ExtractBatch(lines[sound], rows, pa.concat_tables(index), tuple(flaws.values()))
 
 
@@ -177,14 +185,6 @@ def _skipped(records: CsvRecords) -> Iterator[Flaw]:
         yield Flaw(None, "LINE-CONTINUED", "it goes on with the record before", skipped=True)
 
 
-def _batch(flaws: list[Flaw]) -> ExtractBatch:
-    return ExtractBatch(np.empty(0, np.int64), {}, NO_INDEX, tuple(flaws))
-
-
-NO_INDEX = pa.table({"_row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in INDEX_COLUMNS}})
-
-
-def load_mappings_of(
-    mappings: Mapping[str, Path],
-) -> None:
-    raise NotImplementedError
+def _only_flaws(flaws: list[Flaw]) -> ExtractBatch:
+    nothing = {"_row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in INDEX}}
+    return ExtractBatch(np.empty(0, np.int64), {}, pa.table(nothing), tuple(flaws))

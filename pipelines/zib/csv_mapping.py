@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -80,11 +80,15 @@ def _content(value: Any) -> Any:
 
 
 class CodingSource(Definition):
-    """One coding of a coded element: columns of the file with the code and its name, and the system of the code."""
+    """One coding of a coded element: columns of the file with the code and its name, and the system of the code.
+
+    With `translate_from` the file holds a code of that system, and the concept map gives the one of `system`.
+    """
 
     code: str
     system: str
     display: str | None = None
+    translate_from: str | None = None
 
 
 class TableRows(Definition):
@@ -202,10 +206,20 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(_PLACE.findall(template))
 
 
-def companion(name: str, columns: Sequence[str]) -> str | None:
-    """The column that keeps a date or moment as text, if the table has one: `x_date_text`, or `x_text` of `x_at`."""
-    text = f"{name.removesuffix('_at')}_text"
-    return text if text in columns and text != name else None
+def moment_family(name: str, columns: Collection[str]) -> dict[str, str]:
+    """What one date or moment fills, by column: `x_date` and `x_at`, and as `text` their `x_date_text` or `x_text`."""
+    stem = name.removesuffix("_date").removesuffix("_at")
+    parts = {
+        f"{stem}_date": "date", f"{stem}_at": "at", f"{stem}_date_text": "text", f"{stem}_text": "text"
+    }  # fmt: skip
+    return {column: part for column, part in parts.items() if column in columns}
+
+
+def coded_columns(stem: str, columns: Collection[str]) -> dict[str, str]:
+    """The columns of a coded element by what they hold: code, system, display and codings."""
+    code = f"{stem}_code" if f"{stem}_code" in columns else stem
+    held = {"code": code, "system": f"{stem}_system", "display": f"{stem}_display", "codings": f"{stem}_codings_id"}
+    return {part: column for part, column in held.items() if column in columns}
 
 
 def _misfits(rows: TableRows, tables: Mapping[str, ZibTable]) -> Iterator[str]:
@@ -218,8 +232,9 @@ def _misfits(rows: TableRows, tables: Mapping[str, ZibTable]) -> Iterator[str]:
     outputs = {column.name: column for column in tables[rows.table].view.outputs}
     if rows.patient is not None and not placeholders(rows.patient):
         yield "patient': it names no column, as in {Patientnummer}"
-    filled = {text for name in rows.columns if (text := companion(name, list(outputs)))}
-    filled |= {f"{stem}_{part}" for stem in rows.codings for part in ("code", "system", "display", "codings_id")}
+    moments = [name for name in rows.columns if name in outputs and outputs[name].type in ("DATE", "TIMESTAMP")]
+    filled = {column for name in moments for column in moment_family(name, outputs) if column != name}
+    filled |= {column for stem in rows.codings for column in coded_columns(stem, outputs).values()}
     for name, content in rows.columns.items():
         if name not in outputs or name in ("resource_key", "patient_key"):
             free = sorted(set(outputs) - {"resource_key", "patient_key"})
@@ -229,8 +244,8 @@ def _misfits(rows: TableRows, tables: Mapping[str, ZibTable]) -> Iterator[str]:
         else:
             yield from (f"columns.{name}': {what}" for what in _wrong_content(content, outputs[name], outputs))
     for stem in rows.codings:
-        if f"{stem}_code" not in outputs:
-            stems = sorted(name.removesuffix("_code") for name in outputs if name.endswith("_code"))
+        if "codings" not in coded_columns(stem, outputs):
+            stems = sorted(name.removesuffix("_codings_id") for name in outputs if name.endswith("_codings_id"))
             yield f"codings.{stem}': {rows.table} has no coded element of that name; one of {', '.join(stems)}"
 
 

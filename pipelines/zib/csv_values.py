@@ -10,9 +10,7 @@ from pipelines.sqlonfhir.tags import BETWEEN_CODINGS, BETWEEN_PARTS
 from pipelines.sqlonfhir.values import quote
 from pipelines.zib.csv_mapping import CodingSource, Content, CsvFormat, placeholders
 
-_DATE_PARTS = {"dd": (r"\d{1,2}", "%d"), "mm": (r"\d{1,2}", "%m"), "yyyy": (r"\d{4}", "%Y")}
-_TIME_PARTS = {"HH": (r"\d{1,2}", "%H"), "MM": (r"\d{2}", "%M"), "SS": (r"\d{2}", "%S")}
-_FRACTION = r"(\.0+)?"
+_DIRECTIVES = {"dd": "%d", "mm": "%m", "yyyy": "%Y", "HH": "%H", "MM": "%M", "SS": "%S"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +24,27 @@ class Parsed:
 
 
 def moment(text: str, format_: CsvFormat, column: str) -> Parsed:
-    """A date, with or without a time, as TIMESTAMP; null also when its day does not exist."""
-    date_pattern, date_format = _pattern(format_.date, _DATE_PARTS)
-    time_pattern, time_format = _pattern(format_.time, _TIME_PARTS)
-    written = f"{text}.trim().replace('T', ' ')"
-    is_date = f"regexp_full_match({text}, {quote(date_pattern)})"
-    is_moment = f"regexp_full_match({written}, {quote(f'{date_pattern} {time_pattern}{_FRACTION}')})"
-    bare = f"regexp_replace({written}, '\\.0+$', '')"
-    sql = (
-        f"CASE WHEN {is_date} THEN try_strptime({text}, {quote(date_format)})"
-        f" WHEN {is_moment} THEN try_strptime({bare}, {quote(f'{date_format} {time_format}')}) END"
-    )
+    """A date, with or without a time, as TIMESTAMP."""
+    sql = f"coalesce({_with_time(text, format_)}, try_strptime({text}, {quote(_strptime(format_.date))}))"
     shape = f"column {column} holds no date of the form {format_.date}, with or without a time {format_.time}"
-    return Parsed(sql, f"{text} IS NOT NULL AND NOT ({is_date} OR {is_moment})", "CSV-DATE", shape)
+    return Parsed(sql, f"{text} IS NOT NULL AND {sql} IS NULL", "CSV-DATE", f"{shape}, or one that does not exist")
 
 
 def moment_text(text: str, parsed: Parsed, format_: CsvFormat) -> str:
     """SQL of the same as FHIR writes it: a date stays a date."""
-    date_pattern, _ = _pattern(format_.date, _DATE_PARTS)
-    whole_day = f"regexp_full_match({text}, {quote(date_pattern)})"
-    return f"strftime({parsed.sql}, CASE WHEN {whole_day} THEN '%Y-%m-%d' ELSE '%Y-%m-%dT%H:%M:%S' END)"
+    written = f"replace(CAST({parsed.sql} AS VARCHAR), ' ', 'T')"
+    return f"CASE WHEN {_with_time(text, format_)} IS NULL THEN left({written}, 10) ELSE {written} END"
+
+
+def _with_time(text: str, format_: CsvFormat) -> str:
+    shape = quote(_strptime(f"{format_.date} {format_.time}"))
+    return f"try_strptime(replace({text}, 'T', ' '), {shape})"
+
+
+def _strptime(shape: str) -> str:
+    for name, directive in _DIRECTIVES.items():
+        shape = shape.replace(name, directive)
+    return shape
 
 
 def number(text: str, format_: CsvFormat, column: str, *, comparator: bool, whole: bool) -> Parsed:
@@ -111,9 +110,8 @@ def codings_text(sources: tuple[CodingSource, ...], columns: Mapping[str, str]) 
     for source in sources:
         display = columns[source.display] if source.display is not None else "NULL"
         parts = [quote(source.system), "''", clean(columns[source.code]), clean(display)]
-        texts.append(
-            f"CASE WHEN {columns[source.code]} IS NOT NULL THEN concat_ws({quote(BETWEEN_PARTS)}, {', '.join(parts)}) END"
-        )
+        coding = f"concat_ws({quote(BETWEEN_PARTS)}, {', '.join(parts)})"
+        texts.append(f"CASE WHEN {columns[source.code]} IS NOT NULL THEN {coding} END")
     joined = f"concat_ws({quote(BETWEEN_CODINGS)}, {', '.join(texts)})"
     return f"nullif({joined}, '')"
 
@@ -133,17 +131,3 @@ def first_coding(sources: tuple[CodingSource, ...], columns: Mapping[str, str]) 
         "system": pick([quote(source.system) for source in sources]),
         "display": pick([columns[s.display] if s.display is not None else "NULL::VARCHAR" for s in sources]),
     }
-
-
-def _pattern(format_: str, parts: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    """A regular expression and a strptime format for a format of the mapping."""
-    pattern, read, rest = "", "", format_
-    compact = not re.search(r"[^A-Za-z]", format_)
-    while rest:
-        name = next((name for name in parts if rest.startswith(name)), None)
-        if name is None:
-            pattern, read, rest = pattern + re.escape(rest[0]), read + rest[0], rest[1:]
-        else:
-            digits = rf"\d{{{len(name)}}}" if compact else parts[name][0]
-            pattern, read, rest = pattern + digits, read + parts[name][1], rest[len(name) :]
-    return pattern, read

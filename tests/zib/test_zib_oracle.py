@@ -207,7 +207,7 @@ def test_one_file_gives_the_same_rows_as_a_file_each(mapped: Mapped, mapped_as_o
         assert mapped_as_one_file.rows(table) == mapped.rows(table)
 
 
-def test_no_name_address_or_identifier_passes(mapped: Mapped) -> None:
+def test_no_name_address_identifier_or_free_text_passes(mapped: Mapped) -> None:
     text = json.dumps(list(mapped.tables.values()), default=str) + mapped.written
     for resource in examples().values():
         for secret in secrets_of(resource):
@@ -215,11 +215,24 @@ def test_no_name_address_or_identifier_passes(mapped: Mapped) -> None:
 
 
 def secrets_of(resource: dict[str, Any]) -> list[str]:
-    """Identifiers, family names and phone numbers of a patient, where they are long enough to be recognised."""
-    if resource["resourceType"] != "Patient":
+    """Identifiers, names, addresses and free text, where they are long enough to be recognised."""
+    found = [note.get("text") for note in resource.get("note", [])] + [resource.get("conclusion")]
+    found += [extension.get("valueString") for extension in resource.get("extension", [])]
+    found += [resource.get("subscriberId"), resource.get("description")]
+    if resource["resourceType"] in ("Patient", "Practitioner", "RelatedPerson", "PractitionerRole", "Specimen"):
+        found += [identifier.get("value") for identifier in resource.get("identifier", [])]
+        found += [contact.get("value") for contact in resource.get("telecom", [])]
+        found += [name.get("family") for name in resource.get("name", [])]
+        found += [address.get("postalCode") for address in resource.get("address", [])]
+    displays = {coding.get("display") for coding in codings_of(resource)}
+    return [value for value in found if value and len(value) > 4 and value not in displays]
+
+
+def codings_of(value: Any) -> list[dict[str, Any]]:
+    """Every Coding in a resource: a text that repeats the display of a code is no free text."""
+    if isinstance(value, list):
+        return [coding for item in value for coding in codings_of(item)]
+    if not isinstance(value, dict):
         return []
-    found = [identifier.get("value") for identifier in resource.get("identifier", [])]
-    found += [name.get("family") for name in resource.get("name", [])]
-    found += [contact.get("value") for contact in resource.get("telecom", [])]
-    found += [address.get("postalCode") for address in resource.get("address", [])]
-    return [value for value in found if value and len(value) > 4]
+    own = [coding for coding in value.get("coding", []) if isinstance(coding, dict)]
+    return own + [coding for item in value.values() for coding in codings_of(item)]
