@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -133,8 +134,6 @@ def compare(work: Path, rows: int, rounds: int) -> None:
     write_export(export, rows)
     script.write_text(VALIDATE)
     (work / "prepare.py").write_text(PREPARE)
-    import subprocess
-
     prepared = subprocess.run(
         [sys.executable, work / "prepare.py", home, export], capture_output=True, text=True, check=True
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -93,7 +93,7 @@ def validate_batch(
         known_patients: patients accepted before, as `validate_tables` wants them.
     """
     fetch = _reader(export, maximum_line_bytes)
-    resources = [file.name for file in export.files if file.is_fhir]
+    resources = {file.name for file in export.files if file.is_fhir}
     with open_duckdb(work) as connection:
         index = _index(connection, tables, resource_types, resources)
         failures, report = check_resources(index, fetch, batch_id=batch_id)
@@ -147,10 +147,10 @@ def _index(
     connection: duckdb.DuckDBPyConnection,
     tables: Mapping[str, Path],
     resource_types: Mapping[str, str],
-    files: Sequence[str],
+    files: Collection[str],
 ) -> duckdb.DuckDBPyRelation:
     """One row per mapped resource in these files; its table stands for its profile. A line of CSV is no resource."""
-    names = ", ".join(["''", *map(quote, files)])
+    names = ", ".join(["''", *map(quote, sorted(files))])
     connection.execute(
         "CREATE TABLE mapped_resources (source_file VARCHAR, source_line BIGINT, resource_type VARCHAR,"
         " profile VARCHAR, resource_key VARCHAR)"

@@ -124,15 +124,16 @@ class Workspace:
         if not columns:
             return
         files, lines = columns
-        found = pa.table({"source_file": pa.array(files, pa.string()), "source_line": pa.array(lines, pa.int64())})
-        self.connection.register("found", found)
-        for table in self._paths:
-            rows = self.connection.execute(
-                f'SELECT {ROW} FROM "{table}" SEMI JOIN found USING (source_file, source_line)'
-            ).fetchnumpy()[ROW]
-            self.set_aside(table, rule_id, -1, rows.tolist())
-            self.connection.register("found", found)
-        self.connection.unregister("found")
+        self.hold(
+            "invalid_places",
+            pa.table({"source_file": pa.array(files, pa.string()), "source_line": pa.array(lines, pa.int64())}),
+        )
+        for table, own in self.columns.items():
+            if "source_file" in own:
+                rows = self.connection.execute(
+                    f'SELECT {ROW} FROM "{table}" SEMI JOIN invalid_places USING (source_file, source_line)'
+                ).fetchnumpy()[ROW]
+                self.set_aside(table, rule_id, -1, rows.tolist())
 
     def places_set_aside(self, table: str) -> list[tuple[Any, ...]]:
         """(institution, source_file, source_line, resource_key, rule_id, by association) per row, in row order."""

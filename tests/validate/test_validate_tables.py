@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from contract_tables import AS_OF, SUITES, Checked, schema_of, table_of
+from contract_tables import AS_OF, CODING, SUITES, Checked, schema_of, table_of
 
 from pipelines.errors import TerminalError
 
+SNOMED = "http://snomed.info/sct"
 KNOWN = pa.table(
     {
         "institution": ["ziekenhuis-a"],
@@ -72,13 +73,37 @@ def test_a_row_that_fails_several_rules_is_set_aside_once_for_the_first_rule_of_
     assert failed == {"BODY-WEIGHT-STATUS-UNKNOWN", "BODY-WEIGHT-RANGE"}
 
 
-def test_a_warning_counts_rows_and_keeps_them(validate: Validate) -> None:
-    local = {"procedure_code": "P-17", "procedure_system": "urn:oid:1.2.3", "procedure_snomed_code": None}
-    result = validate({"zib_procedure": [local]})
+@pytest.mark.parametrize(
+    ("codings", "failed"),
+    [
+        pytest.param([("urn:oid:1.2.3", "P-17", None)], 1, id="a local code"),
+        pytest.param([("urn:oid:1.2.3", "P-17", None), (SNOMED, "52734007", 0)], 0, id="a local code that is mapped"),
+    ],
+)
+def test_a_warning_counts_rows_and_keeps_them(
+    codings: list[tuple[str, str, int | None]], failed: int, tmp_path: Path
+) -> None:
+    coded = [
+        {
+            "institution": "ziekenhuis-a",
+            "codings_id": "c1",
+            "position": position,
+            "system": system,
+            "code": code,
+            "mapped_from": mapped_from,
+        }
+        for position, (system, code, mapped_from) in enumerate(codings)
+    ]
+    tables = {
+        "zib_procedure": table_of("zib_procedure", [{"procedure_codings_id": "c1"}]),
+        "zib_coding": pa.Table.from_pylist(coded, schema=CODING),
+    }
+    result = Checked(tmp_path, tables, known_patients=KNOWN)
     assert result.quarantined == []
     assert result.accepted["zib_procedure"].num_rows == 1
     (check,) = [each for each in result.checks if each.rule_id == "PROCEDURE-CODE-NOT-STANDARD"]
-    assert (check.severity, check.checked, check.failed, check.status) == ("warning", 1, 1, "failed")
+    assert (check.severity, check.checked, check.failed) == ("warning", 1, failed)
+    assert len(check.examples) == failed
 
 
 def test_half_a_questionnaire_is_never_accepted(validate: Validate) -> None:
