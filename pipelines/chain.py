@@ -415,8 +415,8 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _digest(folder: Path) -> str:
-    """A short hash of the files in a folder."""
+    """A short hash of the files below a folder."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
