@@ -38,6 +38,7 @@ from pipelines.database.store import (
     read_results,
     record_batch,
     record_delivery,
+    replace_proms,
     replace_results,
 )
 from pipelines.deliver.definition import load_registry
@@ -242,7 +243,7 @@ class Chain:
                     connection.sql("FROM outcome_patient").to_arrow_table(),
                     connection.sql("FROM indicator_result").to_arrow_table(),
                 )
-            means = trajectories(connection, self._outcome_set)
+            means = trajectories(connection)
             connection.close()
         pq.write_table(means, self._trajectories.with_suffix(".aside"))
         self._trajectories.with_suffix(".aside").replace(self._trajectories)

@@ -205,7 +205,9 @@ def _values(
             weighted = sum((columns[name].points * weight for name, weight in rule.weights.items()), start=np.zeros(1))
             return weighted, weighted + rule.constant, None
         case CountPresent():
-            count = sum((columns[name].points > 0 for name in rule.items), start=np.zeros(len(complete)))
+            count = np.zeros(len(complete))
+            for name in rule.items:
+                count += columns[name].points > 0
             return count, _filled(count, complete, len(rule.items)), None
         case ResponsePattern():
             return _pattern(instrument, rule, columns)

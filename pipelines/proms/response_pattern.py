@@ -23,7 +23,8 @@ def category_probabilities(slope: float, thresholds: Sequence[float]) -> Floats:
     """P(answer = k | theta): one row per answer category from low to high, one column per grid point."""
     above = 1 / (1 + np.exp(-slope * (GRID - np.asarray(thresholds)[:, None])))
     bounds = np.vstack([np.ones_like(GRID), above, np.zeros_like(GRID)])
-    return bounds[:-1] - bounds[1:]
+    probabilities: Floats = bounds[:-1] - bounds[1:]
+    return probabilities
 
 
 def expected_t_scores(
