@@ -102,6 +102,7 @@ def read_response_rates(connection: Connection, outcome_set: str) -> pd.DataFram
     )
     return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
 
+
 def record_batch(
     connection: Connection,
     *,

@@ -81,7 +81,8 @@ def due_list(
     insert_rows(connection, "prom_planned", cohorts)
     asked = {a.instrument: find_instrument(instruments, a.instrument, a.version) for a in outcome_set.proms.asked}
     questionnaires = [
-        (name, found.version, f"{found.questionnaires[0]}|{found.accepted_versions[-1]}") for name, found in asked.items()
+        (name, found.version, f"{found.questionnaires[0]}|{found.accepted_versions[-1]}")
+        for name, found in asked.items()
     ]
     insert_rows(connection, "prom_questionnaire", questionnaires)
     connection.execute(_DUE, {"outcome_set": outcome_set.id, "proxy": outcome_set.proms.proxy, "as_of": as_of})

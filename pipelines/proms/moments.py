@@ -84,7 +84,15 @@ def link_moments(
         connection,
         "prom_asked",
         [
-            (cohort, a.instrument, a.version, name, moments[name].from_day, moments[name].to_day, moments[name].target_day)
+            (
+                cohort,
+                a.instrument,
+                a.version,
+                name,
+                moments[name].from_day,
+                moments[name].to_day,
+                moments[name].target_day,
+            )
             for a in plan.asked
             for cohort in a.cohorts
             for name in a.moments

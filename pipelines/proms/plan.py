@@ -78,7 +78,11 @@ def expand_asked(plan: PromPlan, moments: Mapping[str, Moment]) -> PromPlan:
     """The plan with the names of repeated moments written out."""
     asked = [
         a.model_copy(
-            update={"moments": [m for name in a.moments for m in (moments[name].repeated(name) if name in moments else [name])]}
+            update={
+                "moments": [
+                    m for name in a.moments for m in (moments[name].repeated(name) if name in moments else [name])
+                ]
+            }
         )
         for a in plan.asked
     ]

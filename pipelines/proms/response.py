@@ -34,11 +34,11 @@ WITH death AS (
     LEFT JOIN found USING (index_id, instrument, moment)
 )
 SELECT $outcome_set AS outcome_set, institution, cohort, instrument, moment,
-       count(*) AS index_events, count_if(NOT is_closed) AS window_open, count_if(is_closed) AS denominator,
-       count_if(is_closed AND best = 1) AS scored, count_if(is_closed AND best = 2) AS not_scorable,
-       count_if(is_closed AND best = 3) AS proxy_refused, count_if(is_closed AND best = 4) AS unfinished,
-       count_if(is_closed AND best = 5) AS late, count_if(is_closed AND best = 6) AS no_response,
-       count_if(is_closed AND coalesce(death_date <= window_end, false)) AS deceased,
+       count(*) AS index_events, count(*) FILTER (NOT is_closed) AS window_open, count(*) FILTER (is_closed) AS denominator,
+       count(*) FILTER (is_closed AND best = 1) AS scored, count(*) FILTER (is_closed AND best = 2) AS not_scorable,
+       count(*) FILTER (is_closed AND best = 3) AS proxy_refused, count(*) FILTER (is_closed AND best = 4) AS unfinished,
+       count(*) FILTER (is_closed AND best = 5) AS late, count(*) FILTER (is_closed AND best = 6) AS no_response,
+       count(*) FILTER (is_closed AND coalesce(death_date <= window_end, false)) AS deceased,
        (scored + not_scorable) / nullif(denominator, 0) AS response_rate,
        scored / nullif(denominator, 0) AS scored_rate, $as_of AS as_of
 FROM closed

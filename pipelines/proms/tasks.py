@@ -58,7 +58,9 @@ def due_tasks(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
             "basedOn": [_logical("Procedure", row["index_key"])],
             "status": _STATUS[row["state"]],
             "intent": "order",
-            "code": {"coding": [{"system": SDC, "code": "complete-questionnaire", "display": "Complete Questionnaire"}]},
+            "code": {
+                "coding": [{"system": SDC, "code": "complete-questionnaire", "display": "Complete Questionnaire"}]
+            },
             "for": _logical("Patient", row["patient_key"]),
             "authoredOn": _day(row["as_of"]),
             "restriction": {

@@ -52,7 +52,9 @@ def tables(responses: list[Response], index_dates: list[date] | None = None) -> 
             index_date DATE, excluded_reason VARCHAR);"""
     )
     for number, day in enumerate(index_dates or [INDEX]):
-        connection.execute("INSERT INTO index_event VALUES (?, 'stroke', 'H1', 'p', ?, ?, NULL)", [number, f"i{number}", day])
+        connection.execute(
+            "INSERT INTO index_event VALUES (?, 'stroke', 'H1', 'p', ?, ?, NULL)", [number, f"i{number}", day]
+        )
     for r in responses:
         on = None if r.day is None else INDEX + timedelta(days=r.day)
         connection.execute(
@@ -62,7 +64,9 @@ def tables(responses: list[Response], index_dates: list[date] | None = None) -> 
     return connection
 
 
-def places(responses: list[Response], plan: PromPlan = PLAN, as_of: date = date(2025, 12, 31)) -> dict[str, tuple[str, str]]:
+def places(
+    responses: list[Response], plan: PromPlan = PLAN, as_of: date = date(2025, 12, 31)
+) -> dict[str, tuple[str, str]]:
     connection = tables(responses)
     link_moments(connection, plan, MOMENTS, as_of)
     rows = connection.sql("SELECT resource_key, moment, place FROM prom_moment").fetchall()
@@ -116,7 +120,11 @@ def test_a_stopped_response_counts_but_gives_way_to_a_completed_one_of_that_day(
 
 @pytest.mark.parametrize(
     ("rule", "own", "proxy"),
-    [("accepted", "another chosen", "chosen"), ("last_choice", "chosen", "another chosen"), ("refused", "chosen", "proxy refused")],
+    [
+        ("accepted", "another chosen", "chosen"),
+        ("last_choice", "chosen", "another chosen"),
+        ("refused", "chosen", "proxy refused"),
+    ],
 )
 def test_answers_of_a_proxy_follow_the_rule_of_the_set(rule: str, own: str, proxy: str) -> None:
     plan = PLAN.model_copy(update={"proxy": rule})
@@ -154,7 +162,9 @@ def test_a_yearly_moment_is_written_out() -> None:
     assert list(expanded) == ["jaar-1", "jaar-2", "jaar-3"]
     third = expanded["jaar-3"]
     assert (third.title_nl, third.from_day, third.to_day, third.target_day) == ("3 jaar", 1053, 1137, 1095)
-    plan = expand_asked(PromPlan(proxy="accepted", asked=[Asked(instrument="mrs", cohorts=["c"], moments=["jaar"])]), yearly)
+    plan = expand_asked(
+        PromPlan(proxy="accepted", asked=[Asked(instrument="mrs", cohorts=["c"], moments=["jaar"])]), yearly
+    )
     assert plan.asked[0].moments == ["jaar-1", "jaar-2", "jaar-3"]
 
 
