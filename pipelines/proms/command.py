@@ -35,7 +35,7 @@ def score_command(name: str, answers: Path, out: Path, version: str | None, resp
         rows = len({problem.row for problem in scored.problems})
         raise TerminalError(
             "PROM-ANSWERS",
-            f"{len(scored.problems)} answers in {rows} of {scored.rows} rows are not allowed; their scores are left out",
+            f"{len(scored.problems)} answers in {rows} of {scored.rows} rows are not allowed; they are not scored",
             where=str(answers),
             remedy=f"Correct them and score again. Everything else is in {out}.",
         )
@@ -67,7 +67,7 @@ def _described(instrument: Instrument) -> Iterator[str]:
     for rule in instrument.scores:
         low, high = (("" if end is None else f"{end:g}") for end in rule.range)
         missing = rule.missing.rule + (f" {rule.missing.answered}" if rule.missing.answered else "")
-        yield f"  {rule.score}: {rule.title or rule.score}; {rule.kind}; {low} to {high}; {rule.direction}; missing: {missing}"
+        yield f"  {rule.score}: {rule.title}; {rule.kind}; {low} to {high}; {rule.direction}; missing: {missing}"
         for threshold in rule.thresholds:
             figures = {name: getattr(threshold, name) for name in ("value", "low", "high")}
             said = ", ".join(f"{name} {figure:g}" for name, figure in figures.items() if figure is not None)

@@ -71,8 +71,8 @@ def due_list(
 
     A patient is due for a questionnaire of an index event until its window closes, unless a finished response lies in
     the window or the patient has died. Before an operation: also of operations that are planned. `state` is `upcoming`
-    (the window is not open yet), `open`, or `started` (a response is in progress). Two operations of one patient are two
-    rows, even where one response would do for both.
+    (the window is not open yet), `open`, or `started` (a response is in progress). Two operations of one patient are
+    two rows, even where one response would do for both.
 
     Reads `index_event`, `coded_procedure`, `prom_asked`, `prom_score` and `zib_patient`.
     """

@@ -25,6 +25,8 @@ from pipelines.proms.scales import (
     MeanOfScores,
     ResponsePattern,
     ScoreRule,
+    SingleItem,
+    SumOfItems,
     SumThenTable,
     ValueSetDecrements,
     WeightedSum,
@@ -32,13 +34,14 @@ from pipelines.proms.scales import (
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Points = NDArray[np.int16] | Floats
 Answers = Mapping[str, NDArray[np.floating]]
 """Per item id one column of answers; an item that is absent is missing in every response."""
 
 MISSING, UNREADABLE, CONFLICTING = np.nan, np.inf, -np.inf
 REASONS = (None, "item missing", "item out of range", "conflicting answers")
 """Why there is no score, by `Scores.reason`."""
-_ROWS_AT_ONCE = 16_384  # a column of 128 kB: the columns of one scale stay in the cache
+_ROWS_AT_ONCE = 16_384  # a column of answers is 128 kB: what one scale needs stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +50,40 @@ class Scores:
 
     Attributes:
         items: how many items the score rests on.
-        raw: the sum, mean or answer that the score follows from; NaN without a score.
         value: the score; NaN when it cannot be given.
-        se: standard error in the unit of the score, where the instrument has one.
         complete: number of items of the score with an allowed answer.
         reason: index into `REASONS`; 0 when there is a score.
+        total: sum of the points of the answered items, where the raw value or the standard error follows from it.
+        error: standard error that came with the score or its pattern of answers.
     """
 
     rule: ScoreRule
     items: int
-    raw: Floats
     value: Floats
-    se: Floats | None
-    complete: NDArray[np.int16]
+    complete: NDArray[np.uint8]
     reason: NDArray[np.uint8]
+    total: Points | None
+    error: Floats | None
+
+    @property
+    def raw(self) -> Floats:
+        """The sum, mean or answer that the score follows from; NaN without a score."""
+        if self.total is None:
+            return self.value - self.rule.constant if isinstance(self.rule, WeightedSum) else self.value
+        total = self.total.astype(np.float64)
+        if isinstance(self.rule, LinearTransform):
+            total = _raw(self.rule, total, self.complete)
+        raw: Floats = np.where(self.reason == 0, total, np.nan)
+        return raw
+
+    @property
+    def se(self) -> Floats | None:
+        """Standard error in the unit of the score, where the instrument has one; NaN without a score."""
+        if not isinstance(self.rule, SumThenTable) or self.rule.se is None or self.total is None:
+            return self.error
+        sums = sorted(self.rule.se)
+        errors = np.array([self.rule.se[s] for s in sums]).take(self.total.astype(np.intp) - sums[0], mode="clip")
+        return np.where(self.reason == 0, errors, np.nan)
 
     @property
     def imputed(self) -> Flags:
@@ -70,10 +93,54 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reader:
+    """How answers to one item become points, made once per call.
+
+    A `small` item has whole answers that fit in a byte: its answers are handled as bytes and its points as 16-bit
+    integers, a quarter of the memory to pass through. `worth` holds the points per byte where they are not the answer.
+    """
+
+    item: Item
+    small: bool
+    worth: NDArray[np.int16] | None
+
+    @classmethod
+    def of(cls, item: Item) -> _Reader:
+        fits = item.answers is None and item.whole and item.min >= 0 and item.max is not None and item.max <= 255
+        if not fits:
+            return cls(item, False, None)
+        if not item.steps and not item.reverse:
+            return cls(item, True, None)
+        points = _points(item, np.arange(256, dtype=np.float64))
+        return cls(item, True, points.astype(np.int16)) if (points == np.rint(points)).all() else cls(item, False, None)
+
+    def read(self, x: Floats) -> _Column:
+        """The answers of a part of the responses."""
+        missing = np.isnan(x)
+        if self.small:
+            with np.errstate(invalid="ignore"):  # what is no byte differs from its own cast, and so is not allowed
+                byte = x.astype(np.uint8)
+            low, high = int(self.item.min), int(self.item.max or 0)
+            allowed: Flags = byte.astype(np.float64) == x
+            allowed &= (byte - np.uint8(low)) <= np.uint8(high - low)
+            byte *= allowed.view(np.uint8)
+            points: Points = byte.astype(np.int16)
+            if self.worth is not None:
+                points = np.where(allowed, self.worth.take(byte), np.int16(0))
+        else:
+            allowed = _allowed(self.item, x)
+            points = np.where(allowed, _points(self.item, np.where(allowed, x, self.item.bottom)), 0.0)
+        if np.count_nonzero(allowed) + np.count_nonzero(missing) == len(x):
+            return _Column(points, allowed, None, None)
+        conflicting = x == CONFLICTING
+        return _Column(points, allowed, ~(allowed | missing), conflicting if conflicting.any() else None)
+
+
+@dataclass(frozen=True, slots=True)
 class _Column:
     """Answers to one item: points (0 where not allowed), and which are allowed, out of range and conflicting."""
 
-    points: Floats
+    points: Points
     allowed: Flags
     wrong: Flags | None
     conflicting: Flags | None
@@ -88,19 +155,21 @@ def score_answers(
         response_pattern: also give the PROMIS response-pattern scores that the file declares.
     """
     rules = [r for r in instrument.scores if response_pattern or not isinstance(r, ResponsePattern)]
-    scores = [_empty(instrument, rule, responses) for rule in rules]
-    items = [item for item in instrument.items if item.link_id in _used_items(rules)]
+    used = _used_items(rules)
+    readers = [_Reader.of(item) for item in instrument.items if item.link_id in used]
+    small = {reader.item.link_id for reader in readers if reader.small}
+    scores = [_empty(instrument, rule, responses, small) for rule in rules]
+    tables = {rule.score: _table(instrument, rule) for rule in rules if set(rule.items) <= small}
     nothing = np.full(min(responses, _ROWS_AT_ONCE), MISSING)
     for start in range(0, responses, _ROWS_AT_ONCE):
         part = slice(start, min(start + _ROWS_AT_ONCE, responses))
-        columns = {
-            item.link_id: _judge(
-                item, np.asarray(answers.get(item.link_id, nothing)[_of(part, answers, item)], np.float64)
-            )
-            for item in items
-        }
+        columns = {}
+        for reader in readers:
+            name = reader.item.link_id
+            column = answers[name][part] if name in answers else nothing[: part.stop - part.start]
+            columns[name] = reader.read(np.asarray(column, np.float64))
         for result in scores:
-            _score_part(instrument, result, columns, part, scores)
+            _score_part(instrument, result, columns, part, scores, tables.get(result.rule.score))
     return scores
 
 
@@ -110,28 +179,24 @@ def not_allowed(item: Item, values: NDArray[np.floating]) -> Flags:
     return flags
 
 
-def _of(part: slice, answers: Answers, item: Item) -> slice:
-    return part if item.link_id in answers else slice(0, part.stop - part.start)
-
-
 def _used_items(rules: Sequence[ScoreRule]) -> set[str]:
     extra = {rule.se_item for rule in rules if isinstance(rule, AlreadyScored) and rule.se_item}
     return {link_id for rule in rules for link_id in rule.items} | extra
 
 
-def _empty(instrument: Instrument, rule: ScoreRule, responses: int) -> Scores:
+def _empty(instrument: Instrument, rule: ScoreRule, responses: int, small: set[str]) -> Scores:
     items = len(rule.items)
     if isinstance(rule, MeanOfScores):
         items = sum(len(other.items) for other in instrument.scores if other.score in rule.scores)
-    has_se = isinstance(rule, ResponsePattern | AlreadyScored) or (isinstance(rule, SumThenTable) and bool(rule.se))
+    total = np.empty(responses, np.int16 if set(rule.items) <= small else np.float64)
     return Scores(
         rule,
         items,
         np.empty(responses),
-        np.empty(responses),
-        np.empty(responses) if has_se else None,
-        np.empty(responses, np.int16),
         np.empty(responses, np.uint8),
+        np.empty(responses, np.uint8),
+        total if isinstance(rule, SumThenTable | LinearTransform | ResponsePattern) else None,
+        np.empty(responses) if isinstance(rule, AlreadyScored | ResponsePattern) else None,
     )
 
 
@@ -144,26 +209,23 @@ def _allowed(item: Item, x: Floats) -> Flags:
     return allowed
 
 
-def _judge(item: Item, x: Floats) -> _Column:
-    allowed = _allowed(item, x)
-    wrong: Flags | None = ~(allowed | np.isnan(x))
-    conflicting: Flags | None = None
-    if wrong is not None and not wrong.any():
-        wrong = None
-    elif wrong is not None:
-        conflicting = x == CONFLICTING
-    points = np.where(allowed, x, 0.0)
-    if item.reverse and item.top is not None:
-        points = np.where(allowed, item.bottom + item.top - points, 0.0)
+def _points(item: Item, answers: Floats) -> Floats:
+    """What allowed answers are worth; what is not allowed gets some value."""
+    points = item.bottom + item.top - answers if item.reverse and item.top is not None else answers
     if item.steps:
-        ends = np.array([np.inf if end is None else end for end, _ in item.steps])
-        points = np.array([worth for _, worth in item.steps])[np.searchsorted(ends, points)]
-        points[~allowed] = 0.0
-    return _Column(points, allowed, wrong, conflicting)
+        ends = [np.inf if end is None else end for end, _ in item.steps]
+        place = np.minimum(np.searchsorted(np.array(ends), points), len(ends) - 1)
+        points = np.array([worth for _, worth in item.steps])[place]
+    return points
 
 
 def _score_part(
-    instrument: Instrument, result: Scores, columns: Mapping[str, _Column], part: slice, scores: Sequence[Scores]
+    instrument: Instrument,
+    result: Scores,
+    columns: Mapping[str, _Column],
+    part: slice,
+    scores: Sequence[Scores],
+    table: Floats | None,
 ) -> None:
     """Fill `part` of one score."""
     rule = result.rule
@@ -171,106 +233,116 @@ def _score_part(
         _mean_of_scores(rule, result, part, scores)
         return
     used = [columns[link_id] for link_id in rule.items]
-    complete = result.complete[part]
-    complete[:] = used[0].allowed
+    complete, reason, value = result.complete[part], result.reason[part], result.value[part]
+    complete[:] = used[0].allowed.view(np.uint8)
     for column in used[1:]:
-        complete += column.allowed
-    reason = result.reason[part]
-    np.less(complete, rule.missing.needed(len(used)), out=reason, casting="unsafe")
+        complete += column.allowed.view(np.uint8)
+    np.less(complete, np.uint8(rule.missing.needed(len(used))), out=reason.view(np.bool_))
     for code, flags in ((2, [c.wrong for c in used]), (3, [c.conflicting for c in used])):
         for flag in flags:
             if flag is not None:
-                reason[flag] = code
-    raw, value, se = _values(instrument, rule, columns, complete)
-    if rule.decimals is not None:
-        value = np.round(value, rule.decimals)
-    unscored = reason != 0
-    result.raw[part], result.value[part] = raw, value
-    result.raw[part][unscored] = result.value[part][unscored] = np.nan
-    if result.se is not None:
-        result.se[part] = np.nan if se is None else se
-        result.se[part][unscored] = np.nan
+                np.copyto(reason, np.uint8(code), where=flag)
+    total = _total(rule, columns)
+    if result.total is not None:
+        result.total[part] = total
+    if table is None:
+        found, error = _values(instrument, rule, columns, total, complete)
+        value[:] = found if rule.decimals is None else np.round(found, rule.decimals)
+    else:
+        place = complete * np.intp(table.shape[1]) + total
+        table.ravel().take(place, out=value, mode="clip")
+        error = None
+    np.copyto(value, np.nan, where=reason != 0)
+    if result.error is not None:
+        result.error[part] = np.nan if error is None else error
+        np.copyto(result.error[part], np.nan, where=reason != 0)
+
+
+def _table(instrument: Instrument, rule: ScoreRule) -> Floats | None:
+    """The score by number of answered items and their sum, for kinds that follow from these two.
+
+    Only for items whose points are small whole numbers: looking up is faster than computing a million times.
+    """
+    if not isinstance(rule, SingleItem | SumOfItems | MeanOfItems | LinearTransform | SumThenTable):
+        return None
+    highest = sum(int(max(instrument.item(link_id).worth[1] or 0, 0)) for link_id in rule.items)
+    complete, total = np.divmod(np.arange((len(rule.items) + 1) * (highest + 1)), highest + 1)
+    found = _of_total(rule, total.astype(np.float64), complete.astype(np.uint8))
+    found = found if rule.decimals is None else np.round(found, rule.decimals)
+    return found.reshape(len(rule.items) + 1, highest + 1)
 
 
 def _values(
-    instrument: Instrument, rule: ScoreRule, columns: Mapping[str, _Column], complete: NDArray[np.int16]
-) -> tuple[Floats, Floats, Floats | None]:
-    """Raw value, score and standard error; meaningless where the score is not given."""
+    instrument: Instrument,
+    rule: ScoreRule,
+    columns: Mapping[str, _Column],
+    total: Points,
+    complete: NDArray[np.uint8],
+) -> tuple[Floats, Floats | None]:
+    """Score and standard error; meaningless where the score is not given."""
     match rule:
-        case SumThenTable():
-            return _looked_up(instrument, rule, _total(rule, columns))
         case ValueSetDecrements():
-            return _decremented(instrument, rule, columns)
+            return _decremented(instrument, rule, columns), None
         case WeightedSum():
             weighted = sum((columns[name].points * weight for name, weight in rule.weights.items()), start=np.zeros(1))
-            return weighted, weighted + rule.constant, None
+            return weighted + rule.constant, None
         case CountPresent():
-            count = np.zeros(len(complete))
+            present = np.zeros(len(complete))
             for name in rule.items:
-                count += columns[name].points > 0
-            return count, _filled(count, complete, len(rule.items)), None
+                present += columns[name].points > 0
+            return present, None
         case ResponsePattern():
             return _pattern(instrument, rule, columns)
         case AlreadyScored():
-            points = columns[rule.items[0]].points
-            return points, points, _error_of(rule, columns)
-    total = _total(rule, columns)
-    if isinstance(rule, MeanOfItems) or (isinstance(rule, LinearTransform) and rule.of == "mean"):
-        raw = total / np.maximum(complete, 1)
-    else:
-        raw = _filled(total, complete, len(rule.items))
+            return columns[rule.items[0]].points.astype(np.float64), _error_of(rule, columns)
+    return _of_total(rule, total.astype(np.float64), complete), None
+
+
+def _of_total(rule: ScoreRule, total: Floats, complete: NDArray[np.uint8]) -> Floats:
+    """Scores that follow from the sum of the points and the number of answered items."""
+    if isinstance(rule, SumThenTable):
+        sums = sorted(rule.table)
+        return np.array([rule.table[s] for s in sums]).take(total.astype(np.intp) - sums[0], mode="clip")
+    raw = _raw(rule, total, complete)
     if isinstance(rule, LinearTransform):
         slope = (rule.becomes[1] - rule.becomes[0]) / (rule.raw[1] - rule.raw[0])
-        return raw, rule.becomes[0] + (raw - rule.raw[0]) * slope, None
-    return raw, raw, None
+        raw = rule.becomes[0] + (raw - rule.raw[0]) * slope
+    return raw
 
 
-def _total(rule: ScoreRule, columns: Mapping[str, _Column]) -> Floats:
-    total = columns[rule.items[0]].points.copy()
-    for link_id in rule.items[1:]:
-        total += columns[link_id].points
-    return total
-
-
-def _filled(total: Floats, complete: NDArray[np.int16], items: int) -> Floats:
-    """A sum in which missing items count as the mean of the answered ones; untouched when none is missing."""
-    filled: Floats = np.where(complete < items, total / np.maximum(complete, 1) * items, total)
+def _raw(rule: ScoreRule, total: Floats, complete: NDArray[np.uint8]) -> Floats:
+    """The mean of the answered items, or their sum with the mean of the answered ones for those that are missing."""
+    answered = np.maximum(complete, 1).astype(np.float64)
+    if isinstance(rule, MeanOfItems) or (isinstance(rule, LinearTransform) and rule.of == "mean"):
+        return total / answered
+    filled: Floats = np.where(complete < len(rule.items), total / answered * len(rule.items), total)
     return filled
 
 
-def _looked_up(instrument: Instrument, rule: SumThenTable, total: Floats) -> tuple[Floats, Floats, Floats | None]:
-    lowest, highest = instrument.possible_sums(rule)
-    row = np.clip(total, lowest, highest).astype(np.intp) - lowest
-    sums = range(lowest, highest + 1)
-    errors = np.array([rule.se[s] for s in sums])[row] if rule.se else None
-    return total, np.array([rule.table[s] for s in sums])[row], errors
+def _total(rule: ScoreRule, columns: Mapping[str, _Column]) -> Points:
+    total, *others = (columns[link_id].points for link_id in rule.items)
+    for points in others:
+        total = total + points
+    return total
 
 
-def _decremented(
-    instrument: Instrument, rule: ValueSetDecrements, columns: Mapping[str, _Column]
-) -> tuple[Floats, Floats, Floats | None]:
-    total: Floats | None = None
-    any_problem: Flags | None = None
+def _decremented(instrument: Instrument, rule: ValueSetDecrements, columns: Mapping[str, _Column]) -> Floats:
+    value = np.full(len(columns[rule.items[0]].points), rule.start)
     for link_id, levels in rule.decrements.items():
-        bottom, points = instrument.item(link_id).bottom, columns[link_id].points
-        loss = np.array(levels)[np.maximum(points - bottom, 0).astype(np.intp)]
-        problem = points > bottom
-        total = loss if total is None else total + loss
-        any_problem = problem if any_problem is None else any_problem | problem
-    assert total is not None and any_problem is not None
-    value = rule.start + total + np.where(any_problem, rule.any_problem, 0.0)
-    return value, value, None
+        level = columns[link_id].points.astype(np.intp) - int(instrument.item(link_id).bottom)
+        value += np.array(levels).take(level, mode="clip")
+    healthiest = sum(instrument.item(link_id).bottom for link_id in rule.items)
+    value += np.where(_total(rule, columns) > healthiest, rule.any_problem, 0.0)
+    return value
 
 
-def _pattern(
-    instrument: Instrument, rule: ResponsePattern, columns: Mapping[str, _Column]
-) -> tuple[Floats, Floats, Floats]:
+def _pattern(instrument: Instrument, rule: ResponsePattern, columns: Mapping[str, _Column]) -> tuple[Floats, Floats]:
     categories = [
-        np.where(columns[name].allowed, columns[name].points - instrument.item(name).bottom, -1).astype(np.int64)
+        np.where(columns[name].allowed, columns[name].points - int(instrument.item(name).bottom), -1).astype(np.int64)
         for name in rule.items
     ]
     value, se = expected_t_scores(categories, [rule.parameters[name] for name in rule.items])
-    return _total(rule, columns), value, se if rule.decimals is None else np.round(se, rule.decimals)
+    return value, se if rule.decimals is None else np.round(se, rule.decimals)
 
 
 def _error_of(rule: AlreadyScored, columns: Mapping[str, _Column]) -> Floats | None:
@@ -285,13 +357,12 @@ def _mean_of_scores(rule: MeanOfScores, result: Scores, part: slice, scores: Seq
     by_name = {other.rule.score: other for other in scores}
     total = np.zeros(part.stop - part.start)
     reason = np.zeros(len(total), np.uint8)
-    complete = np.zeros(len(total), np.int16)
+    complete = np.zeros(len(total), np.uint8)
     for name in rule.scores:
         other = by_name[name]
         total += 100 - other.value[part] if name in rule.mirrored else other.value[part]
         np.maximum(reason, other.reason[part], out=reason)
         complete += other.complete[part]
     mean = total / len(rule.scores)
-    result.raw[part] = mean
     result.value[part] = mean if rule.decimals is None else np.round(mean, rule.decimals)
     result.reason[part], result.complete[part] = reason, complete

@@ -1,4 +1,4 @@
-"""PROM instruments as declared in `mappings/proms/<instrument>/<version>.yaml`, and the rules such a file has to keep."""
+"""PROM instruments as declared in `mappings/proms/<instrument>/<version>.yaml`, and the rules a file has to keep."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipelines.proms.items import Item, Items
 from pipelines.proms.scales import (
     AlreadyScored,
     Code,
+    CountPresent,
     MeanOfScores,
     ResponsePattern,
     ScoreRule,
@@ -25,7 +26,7 @@ from pipelines.proms.scales import (
 )
 
 ERROR_CODE = "PROM-DEFINITION"
-_WHOLE = (SumThenTable, ValueSetDecrements, WeightedSum, MeanOfScores, AlreadyScored)
+_WHOLE = (CountPresent, SumThenTable, ValueSetDecrements, WeightedSum, MeanOfScores, AlreadyScored)
 """Kinds that have no meaning on part of their items."""
 
 
@@ -40,9 +41,9 @@ class Instrument(Definition):
     version: str
     title_nl: str
     questionnaires: Annotated[list[str], Field(min_length=1)]
-    questionnaire_versions: list[str] = []
-    aliases: list[str] = []
-    codes: list[Code] = []
+    questionnaire_versions: Annotated[list[str], Field(default_factory=list)]
+    aliases: Annotated[list[str], Field(default_factory=list)]
+    codes: Annotated[list[Code], Field(default_factory=list)]
     items: Items
     scores: Annotated[list[ScoreRule], Field(min_length=1)]
     direction_note: str

@@ -26,8 +26,8 @@ class Item(Definition):
     answers: dict[str, float] | None = None
     steps: list[tuple[float | None, float]] | None = None
     reverse: bool = False
-    aliases: list[str] = []
-    codes: list[Code] = []
+    aliases: Annotated[list[str], Field(default_factory=list)]
+    codes: Annotated[list[Code], Field(default_factory=list)]
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:

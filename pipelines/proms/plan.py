@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -76,16 +77,11 @@ def expand_moments(moments: Mapping[str, Moment]) -> dict[str, Moment]:
 
 def expand_asked(plan: PromPlan, moments: Mapping[str, Moment]) -> PromPlan:
     """The plan with the names of repeated moments written out."""
-    asked = [
-        a.model_copy(
-            update={
-                "moments": [
-                    m for name in a.moments for m in (moments[name].repeated(name) if name in moments else [name])
-                ]
-            }
-        )
-        for a in plan.asked
-    ]
+
+    def written_out(name: str) -> list[str]:
+        return list(moments[name].repeated(name)) if name in moments else [name]
+
+    asked = [a.model_copy(update={"moments": [m for name in a.moments for m in written_out(name)]}) for a in plan.asked]
     return plan.model_copy(update={"asked": asked})
 
 
@@ -105,6 +101,6 @@ def broken_plan(
         except TerminalError as error:
             yield f"field 'proms.asked': {asked.instrument}: {error.what}. {error.remedy}"
     windows = sorted((moment.from_day, moment.to_day, name) for name, moment in moments.items())
-    for (_, end, name), (start, _, other) in zip(windows, windows[1:], strict=False):
+    for (_, end, name), (start, _, other) in pairwise(windows):
         if start <= end:
             yield f"field 'moments': {name} and {other} overlap, so a response could belong to both"

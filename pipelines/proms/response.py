@@ -6,7 +6,7 @@ from datetime import date
 
 import duckdb
 
-# Every index event whose window has closed is in exactly one of scored .. no_response, so these add up to `denominator`.
+# An index event whose window has closed is in exactly one of scored .. no_response: these add up to `denominator`.
 _RATES = """
 CREATE OR REPLACE TABLE prom_response_rate AS
 WITH death AS (
@@ -34,10 +34,15 @@ WITH death AS (
     LEFT JOIN found USING (index_id, instrument, moment)
 )
 SELECT $outcome_set AS outcome_set, institution, cohort, instrument, moment,
-       count(*) AS index_events, count(*) FILTER (NOT is_closed) AS window_open, count(*) FILTER (is_closed) AS denominator,
-       count(*) FILTER (is_closed AND best = 1) AS scored, count(*) FILTER (is_closed AND best = 2) AS not_scorable,
-       count(*) FILTER (is_closed AND best = 3) AS proxy_refused, count(*) FILTER (is_closed AND best = 4) AS unfinished,
-       count(*) FILTER (is_closed AND best = 5) AS late, count(*) FILTER (is_closed AND best = 6) AS no_response,
+       count(*) AS index_events,
+       count(*) FILTER (NOT is_closed) AS window_open,
+       count(*) FILTER (is_closed) AS denominator,
+       count(*) FILTER (is_closed AND best = 1) AS scored,
+       count(*) FILTER (is_closed AND best = 2) AS not_scorable,
+       count(*) FILTER (is_closed AND best = 3) AS proxy_refused,
+       count(*) FILTER (is_closed AND best = 4) AS unfinished,
+       count(*) FILTER (is_closed AND best = 5) AS late,
+       count(*) FILTER (is_closed AND best = 6) AS no_response,
        count(*) FILTER (is_closed AND coalesce(death_date <= window_end, false)) AS deceased,
        (scored + not_scorable) / nullif(denominator, 0) AS response_rate,
        scored / nullif(denominator, 0) AS scored_rate, $as_of AS as_of
@@ -50,8 +55,8 @@ ORDER BY ALL
 def response_rates(connection: duckdb.DuckDBPyConnection, outcome_set: str, as_of: date) -> None:
     """Create table `prom_response_rate` (docs/tables.md): per institution, cohort, instrument and moment.
 
-    Reads `index_event`, `prom_asked`, `prom_moment` and `zib_patient`. The denominator is every index event whose window
-    has closed on `as_of`, also of patients who died (`deceased` of them, as far as known): the same as that of the
-    response indicators. A patient answered when a finished response lies in the window, whether or not it can be scored.
+    Reads `index_event`, `prom_asked`, `prom_moment` and `zib_patient`. The denominator is every index event whose
+    window has closed on `as_of`, also of patients who died (`deceased` of them, as far as known): the same as that of
+    the response indicators. A patient answered when a finished response lies in the window, scorable or not.
     """
     connection.execute(_RATES, {"outcome_set": outcome_set, "as_of": as_of})

@@ -79,8 +79,8 @@ class _Rule(Definition):
     range: tuple[float | None, float | None]
     missing: Missing
     decimals: Annotated[int, Field(ge=0)] | None = None
-    codes: list[Code] = []
-    thresholds: list[Threshold] = []
+    codes: Annotated[list[Code], Field(default_factory=list)]
+    thresholds: Annotated[list[Threshold], Field(default_factory=list)]
 
 
 class SingleItem(_Rule):

@@ -14,8 +14,8 @@ INSTRUMENTS = load_instruments(Path(__file__).resolve().parents[2] / "mappings" 
 
 _TABLES = """
 CREATE TABLE prom_answer (
-    institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, questionnaire VARCHAR, questionnaire_version VARCHAR,
-    status VARCHAR, authored_at TIMESTAMP, source_related_person_key VARCHAR, source_practitioner_key VARCHAR,
+    institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, questionnaire VARCHAR,
+    questionnaire_version VARCHAR, status VARCHAR, authored_at TIMESTAMP, source_related_person_key VARCHAR, source_practitioner_key VARCHAR,
     source_practitioner_role_key VARCHAR, link_id VARCHAR, value_number DOUBLE, value_code VARCHAR);
 CREATE TABLE prom_observation (
     institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, score_loinc_code VARCHAR,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -38,7 +40,7 @@ def _numbers(*names: str) -> list[sa.Column[float]]:
     return [sa.Column(name, sa.Double(), nullable=True) for name in names]
 
 
-def _days(*names: str, nullable: bool = False) -> list[sa.Column]:
+def _days(*names: str, nullable: bool = False) -> list[sa.Column[date]]:
     return [sa.Column(name, sa.Date(), nullable=nullable) for name in names]
 
 
