@@ -116,13 +116,8 @@ def _item_columns(instrument: Instrument, names: Sequence[str]) -> dict[str, lis
 
 def _numbers(item: Item, column: pa.ChunkedArray) -> NDArray[np.float64]:
     """Cells as numbers; each different text is read once, however many rows there are."""
-    encoded = pc.dictionary_encode(pc.utf8_trim_whitespace(column)).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = (
-            pa.concat_arrays(encoded.chunks)
-            if encoded.num_chunks
-            else pa.array([], pa.dictionary(pa.int32(), pa.string()))
-        )
+    texts = pa.concat_arrays([*column.chunks, pa.array([], pa.string())])
+    encoded = pc.utf8_trim_whitespace(texts).dictionary_encode()
     meanings = np.array([_number(item, text) for text in encoded.dictionary.to_pylist()] + [MISSING])
     places = np.asarray(encoded.indices.fill_null(len(meanings) - 1))
     values: NDArray[np.float64] = meanings[places]

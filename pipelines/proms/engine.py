@@ -188,7 +188,7 @@ def _empty(instrument: Instrument, rule: ScoreRule, responses: int, small: set[s
     items = len(rule.items)
     if isinstance(rule, MeanOfScores):
         items = sum(len(other.items) for other in instrument.scores if other.score in rule.scores)
-    total = np.empty(responses, np.int16 if set(rule.items) <= small else np.float64)
+    total: Points = np.empty(responses, np.int16) if set(rule.items) <= small else np.empty(responses)
     return Scores(
         rule,
         items,
@@ -284,8 +284,10 @@ def _values(
         case ValueSetDecrements():
             return _decremented(instrument, rule, columns), None
         case WeightedSum():
-            weighted = sum((columns[name].points * weight for name, weight in rule.weights.items()), start=np.zeros(1))
-            return weighted + rule.constant, None
+            weighted = np.full(len(complete), rule.constant)
+            for name, weight in rule.weights.items():
+                weighted += columns[name].points * weight
+            return weighted, None
         case CountPresent():
             present = np.zeros(len(complete))
             for name in rule.items:

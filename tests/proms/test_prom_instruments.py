@@ -25,8 +25,8 @@ NEEDED = [
     "promis-anxiety-4a", "promis-depression-4a", "promis-social-roles-4a", "promis-sleep-disturbance-4a",
     "promis-cat-physical-function", "promis-cat-pain-interference", "promis-cat-fatigue", "promis-cat-anxiety",
     "promis-cat-depression", "promis-cat-social-roles", "promis-cat-sleep-disturbance", "eq-5d-5l", "hoos-ps",
-    "koos-ps", "oxford-hip-score", "oxford-knee-score", "nrs-pain", "ibd-control", "hbi", "sccai", "pro2-cd", "pro2-uc", "dsi",
-    "eortc-qlq-c30", "eortc-qlq-br23", "eortc-qlq-pan26", "mrs", "breast-q", "sf-12v2",
+    "koos-ps", "oxford-hip-score", "oxford-knee-score", "nrs-pain", "ibd-control", "hbi", "sccai", "pro2-cd",
+    "pro2-uc", "dsi", "eortc-qlq-c30", "eortc-qlq-br23", "eortc-qlq-pan26", "mrs", "breast-q", "sf-12v2",
 ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -10,12 +12,14 @@ import pytest
 from pipelines.proms.instruments import load_instruments
 from pipelines.proms.scoring import score
 
-INSTRUMENTS = load_instruments(Path(__file__).resolve().parents[2] / "mappings" / "proms")
+MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
+INSTRUMENTS = load_instruments(MAPPINGS / "proms")
 
 _TABLES = """
 CREATE TABLE prom_answer (
     institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, questionnaire VARCHAR,
-    questionnaire_version VARCHAR, status VARCHAR, authored_at TIMESTAMP, source_related_person_key VARCHAR, source_practitioner_key VARCHAR,
+    questionnaire_version VARCHAR, status VARCHAR, authored_at TIMESTAMP, source_related_person_key VARCHAR,
+    source_practitioner_key VARCHAR,
     source_practitioner_role_key VARCHAR, link_id VARCHAR, value_number DOUBLE, value_code VARCHAR);
 CREATE TABLE prom_observation (
     institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, score_loinc_code VARCHAR,
@@ -57,3 +61,11 @@ def test_an_observation_is_taken_over(
         "SELECT instrument, instrument_version, value, missing_reason, scored_by, resource_key FROM prom_score"
     ).fetchall()
     assert rows == [(*expected, "source", "o")]
+
+
+def test_the_view_selects_exactly_the_codes_of_the_instruments() -> None:
+    view = json.loads((MAPPINGS / "zib" / "2020" / "prom_observation.json").read_text(encoding="utf-8"))
+    loinc, snomed = view["where"][0]["path"].split(" or (system = %snomed")
+    found = {("http://loinc.org", code) for code in re.findall(r"'([^']+)'", loinc)}
+    found |= {("http://snomed.info/sct", code) for code in re.findall(r"'([^']+)'", snomed)}
+    assert found == {(c.system, c.code) for i in INSTRUMENTS for rule in i.scores for c in rule.codes}
