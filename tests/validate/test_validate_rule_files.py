@@ -34,6 +34,7 @@ TABLES_OF_THE_CONTRACT = {
     "zib_tobacco_use",
     "zib_medication_use",
     "prom_answer",
+    "prom_observation",
     "prom_question",
 }
 
