@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ Answers = Mapping[str, NDArray[np.floating]]
 MISSING, UNREADABLE, CONFLICTING = np.nan, np.inf, -np.inf
 REASONS = (None, "item missing", "item out of range", "conflicting answers")
 """Why there is no score, by `Scores.reason`."""
+_MOST_STATES = 100_000
 _ROWS_AT_ONCE = 16_384  # a column of answers is 128 kB: what one scale needs stays in the cache
 
 
@@ -249,8 +251,7 @@ def _score_part(
         found, error = _values(instrument, rule, columns, total, complete)
         value[:] = found if rule.decimals is None else np.round(found, rule.decimals)
     else:
-        place = complete * np.intp(table.shape[1]) + total
-        table.ravel().take(place, out=value, mode="clip")
+        table.ravel().take(_place(instrument, rule, columns, complete, total, table), out=value, mode="clip")
         error = None
     np.copyto(value, np.nan, where=reason != 0)
     if result.error is not None:
@@ -259,17 +260,47 @@ def _score_part(
 
 
 def _table(instrument: Instrument, rule: ScoreRule) -> Floats | None:
-    """The score by number of answered items and their sum, for kinds that follow from these two.
+    """The score of everything that can be answered, where that is little: looking up beats computing a million times.
 
-    Only for items whose points are small whole numbers: looking up is faster than computing a million times.
+    Only for items whose points are small whole numbers. By number of answered items and their sum, for kinds that
+    follow from these two; for a value set by the level of every dimension (EQ-5D-5L has 3,125 states).
     """
-    if not isinstance(rule, SingleItem | SumOfItems | MeanOfItems | LinearTransform | SumThenTable):
+    if isinstance(rule, ValueSetDecrements):
+        shape = [len(levels) for levels in rule.decrements.values()]
+        if np.prod(shape) > _MOST_STATES:
+            return None
+        states = np.indices(shape).reshape(len(shape), -1)
+        found = _decremented(rule, states)
+    elif isinstance(rule, SingleItem | SumOfItems | MeanOfItems | LinearTransform | SumThenTable):
+        highest = sum(int(max(instrument.item(link_id).worth[1] or 0, 0)) for link_id in rule.items)
+        shape = [len(rule.items) + 1, highest + 1]
+        complete, total = np.divmod(np.arange(np.prod(shape)), highest + 1)
+        found = _of_total(rule, total.astype(np.float64), complete.astype(np.uint8))
+    else:
         return None
-    highest = sum(int(max(instrument.item(link_id).worth[1] or 0, 0)) for link_id in rule.items)
-    complete, total = np.divmod(np.arange((len(rule.items) + 1) * (highest + 1)), highest + 1)
-    found = _of_total(rule, total.astype(np.float64), complete.astype(np.uint8))
-    found = found if rule.decimals is None else np.round(found, rule.decimals)
-    return found.reshape(len(rule.items) + 1, highest + 1)
+    return (found if rule.decimals is None else np.round(found, rule.decimals)).reshape(shape)
+
+
+def _place(
+    instrument: Instrument,
+    rule: ScoreRule,
+    columns: Mapping[str, _Column],
+    complete: NDArray[np.uint8],
+    total: Points,
+    table: Floats,
+) -> NDArray[Any]:
+    """Where in the table every response is; anywhere for one that is not scored."""
+    kind: type[np.integer] = np.int16 if table.size <= np.iinfo(np.int16).max else np.int32
+    if not isinstance(rule, ValueSetDecrements):
+        place: NDArray[Any] = complete.astype(kind)
+        place *= table.shape[1]
+        return place + total.astype(kind, copy=False)
+    place = np.zeros(len(complete), kind)
+    for link_id, levels in zip(rule.decrements, table.shape, strict=True):
+        place *= levels
+        place += columns[link_id].points.astype(kind, copy=False)
+        place -= int(instrument.item(link_id).bottom)
+    return place
 
 
 def _values(
@@ -282,7 +313,10 @@ def _values(
     """Score and standard error; meaningless where the score is not given."""
     match rule:
         case ValueSetDecrements():
-            return _decremented(instrument, rule, columns), None
+            levels = [
+                columns[name].points.astype(np.intp) - int(instrument.item(name).bottom) for name in rule.decrements
+            ]
+            return _decremented(rule, levels), None
         case WeightedSum():
             weighted = np.full(len(complete), rule.constant)
             for name, weight in rule.weights.items():
@@ -328,13 +362,13 @@ def _total(rule: ScoreRule, columns: Mapping[str, _Column]) -> Points:
     return total
 
 
-def _decremented(instrument: Instrument, rule: ValueSetDecrements, columns: Mapping[str, _Column]) -> Floats:
-    value = np.full(len(columns[rule.items[0]].points), rule.start)
-    for link_id, levels in rule.decrements.items():
-        level = columns[link_id].points.astype(np.intp) - int(instrument.item(link_id).bottom)
-        value += np.array(levels).take(level, mode="clip")
-    healthiest = sum(instrument.item(link_id).bottom for link_id in rule.items)
-    value += np.where(_total(rule, columns) > healthiest, rule.any_problem, 0.0)
+def _decremented(rule: ValueSetDecrements, levels: Sequence[NDArray[np.intp]] | NDArray[np.intp]) -> Floats:
+    """The value of every state; `levels` holds per dimension the level of every response, 0 for the first."""
+    value = np.full(len(levels[0]), rule.start)
+    for level, decrements in zip(levels, rule.decrements.values(), strict=True):
+        value += np.array(decrements).take(level, mode="clip")
+    any_problem = np.any([level > 0 for level in levels], axis=0)
+    value[any_problem] += rule.any_problem
     return value
 
 

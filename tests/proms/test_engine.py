@@ -160,7 +160,9 @@ def test_rows_do_not_know_each_other_and_scores_stay_in_range(instrument: Instru
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_reversing_an_item_twice_changes_nothing(instrument: Instrument, data: st.DataObject) -> None:
-    number = data.draw(st.sampled_from([n for n, item in enumerate(instrument.items) if item.top is not None]))
+    # Points of steps are looked up after the reversal: a mirrored answer means something else there.
+    can = [n for n, item in enumerate(instrument.items) if item.top is not None and not item.steps]
+    number = data.draw(st.sampled_from(can))
     item = instrument.items[number]
     rows = data.draw(answers_of(instrument))
     mirrored = [r | {item.link_id: item.bottom + (item.top or 0) - r[item.link_id]} for r in rows]
@@ -169,8 +171,6 @@ def test_reversing_an_item_twice_changes_nothing(instrument: Instrument, data: s
     turned = Instrument.model_validate(
         instrument.model_dump() | {"items": [i.model_dump(exclude_unset=True) for i in items]}
     )
-    if item.steps:
-        return  # points of steps are looked up after the reversal, so a mirrored answer means something else
     once = scored(instrument, rows)
     for name, twice in scored(turned, mirrored).items():
         good = (once[name].reason == 0) & (twice.reason == 0)
