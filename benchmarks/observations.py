@@ -49,9 +49,12 @@ def _content(number: int, chance: random.Random) -> dict[str, Any]:
             component = [
                 {
                     "code": _concept(LOINC, code, display),
-                    "valueQuantity": _quantity(chance.randrange(60, 180), "mm[Hg]"),
+                    "valueQuantity": _quantity(chance.randrange(low, high), "mm[Hg]"),
                 }
-                for code, display in (("8480-6", "Systolic blood pressure"), ("8462-4", "Diastolic blood pressure"))
+                for code, display, low, high in (
+                    ("8480-6", "Systolic blood pressure", 100, 180),
+                    ("8462-4", "Diastolic blood pressure", 55, 100),
+                )
             ]
             return _coded("vital-signs", LOINC, "85354-9", "Blood pressure panel") | {"component": component}
         case "body weight":

@@ -20,7 +20,7 @@ The last line of the task log is `CODE: what is wrong (where). What to do.` The 
 | `find_exports` | drop folder missing or unreadable | mend the path or the permissions, clear the task |
 | `land` | disk full, file being written | free space, clear the task |
 | `map_zibs`, `validate` | an invalid mapping or expectation file | mend the file named, clear the task |
-| `report`, `deliver` | disk full, a delivery changed by hand | see the code; nothing half is left |
+| `report`, `fit_gap`, `deliver` | disk full, a delivery changed by hand | see the code; nothing half is left |
 | `tidy` | a run by hand works in the same `home` | it retries by itself |
 | `load`, `evaluate` | lake or database busy or unreachable | it retries by itself; then check the database |
 
@@ -92,6 +92,12 @@ def outcome_pipeline() -> None:
         return write_reports(_params())
 
     @task
+    def fit_gap() -> list[str]:
+        from pipelines.airflow_steps import write_fit_gap_report
+
+        return write_fit_gap_report(_params())
+
+    @task
     def deliver() -> list[str]:
         from pipelines.airflow_steps import deliver_all
 
@@ -105,7 +111,7 @@ def outcome_pipeline() -> None:
 
     batches = land.expand(institution=find_exports())
     loaded = load.expand(batch=validate.expand(batch=map_zibs.expand(batch=batches)))
-    evaluate(loaded) >> [report(), deliver()] >> tidy()
+    evaluate(loaded) >> [report(), fit_gap(), deliver()] >> tidy()
 
 
 def _params() -> dict[str, Any]:

@@ -33,8 +33,7 @@ def land_institution(params: Params, institution: str) -> dict[str, str]:
 
 def map_batch(params: Params, batch: Mapping[str, str]) -> dict[str, str]:
     """Map a landed batch, unless it was loaded before under the same rules."""
-    with _failing():
-        chain = _chain(params)
+    with _failing(), _beside_others(params) as chain:
         landed = chain.find_batch(**batch)
         if chain.loaded(landed) is None:
             chain.map(landed)
@@ -43,8 +42,7 @@ def map_batch(params: Params, batch: Mapping[str, str]) -> dict[str, str]:
 
 def validate_batch(params: Params, batch: Mapping[str, str]) -> dict[str, str]:
     """Validate a mapped batch, unless it was loaded before."""
-    with _failing():
-        chain = _chain(params)
+    with _failing(), _beside_others(params) as chain:
         landed = chain.find_batch(**batch)
         if chain.loaded(landed) is None:
             chain.validate(landed)
@@ -53,8 +51,7 @@ def validate_batch(params: Params, batch: Mapping[str, str]) -> dict[str, str]:
 
 def load_batch(params: Params, batch: Mapping[str, str]) -> dict[str, int]:
     """Load a validated batch into lake and database; gives its counts of lines."""
-    with _failing():
-        chain = _chain(params)
+    with _failing(), _beside_others(params) as chain:
         landed = chain.find_batch(**batch)
         result = chain.loaded(landed) or chain.load(landed)
         return {name: getattr(result, name) for name in ("lines", "accepted", "quarantined", "skipped")}
@@ -62,14 +59,20 @@ def load_batch(params: Params, batch: Mapping[str, str]) -> dict[str, int]:
 
 def evaluate_all(params: Params) -> None:
     """Compute scores and indicators of all institutions."""
-    with _failing():
-        _chain(params).evaluate(_as_of(params))
+    with _failing(), _beside_others(params) as chain:
+        chain.evaluate(_as_of(params))
 
 
 def write_reports(params: Params) -> list[str]:
     """Write the reports; gives their file names."""
     with _failing():
         return [path.name for path in _chain(params).report(_as_of(params))]
+
+
+def write_fit_gap_report(params: Params) -> list[str]:
+    """Measure what the data can feed and write the pages; gives their file names."""
+    with _failing():
+        return [path.name for path in _chain(params).fit_gap_report(_as_of(params))]
 
 
 def deliver_all(params: Params) -> list[str]:
@@ -82,6 +85,14 @@ def tidy(params: Params) -> None:
     """Remove what is past its retention."""
     with _failing():
         _chain(params).tidy(datetime.now(UTC))
+
+
+@contextmanager
+def _beside_others(params: Params) -> Iterator[Chain]:
+    """The chain, with runs by hand and retries of the quarantine kept out of its home as long as the step takes."""
+    chain = _chain(params)
+    with chain.alone(shared=True):
+        yield chain
 
 
 def _chain(params: Params) -> Chain:

@@ -4,7 +4,8 @@ home/landing      exports, verbatim; the only place with direct identifiers
 home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
 home/lake         Delta tables
 home/uitkomst.db  results, quarantine and the ledger of deliveries
-home/reports      one HTML page per institution
+home/reports      one HTML page per institution; reports/fit-gap what its data can feed
+home/fitgap       fit-gap runs, to compare with
 home/deliveries   registry files
 """
 
@@ -18,7 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -26,13 +27,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from pipelines.database.quarantine import Place, QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import (
     BatchCounts,
@@ -45,14 +46,17 @@ from pipelines.database.store import (
     replace_proms,
     replace_results,
 )
+from pipelines.database.terminology import replace_unmapped
 from pipelines.deliver.definition import load_registry
 from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
 from pipelines.extract.exports import Export, find_exports
-from pipelines.extract.landing import Batch, Landing
+from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.feedback.report import write_index, write_report
 from pipelines.feedback.signals import Signal, find_signals
+from pipelines.fitgap.report import write_fit_gap
+from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
 from pipelines.indicators.evaluation import evaluate
 from pipelines.indicators.trajectories import trajectories
@@ -64,16 +68,27 @@ from pipelines.proms.tasks import write_due
 from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
-from pipelines.validate.batch import validate_batch
-from pipelines.zib.catalogue import Catalogue, load_catalogue
+from pipelines.terminology.sources import load_terminology
+from pipelines.terminology.unmapped import Terminology, find_unmapped
+from pipelines.validate.batch import BatchValidation, validate_batch
+from pipelines.validate.report import quarantine_summary, write_validation_report
+from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
+from pipelines.zib.codings import CODING_TABLE
+from pipelines.zib.csv_extract import CsvExtracts
+from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
 OUTCOME_SET = "knie-heupartrose"
+_LOADING = "loading.json"
+_EVALUATED = "evaluated.json"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it."""
+    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
+
+    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
+    """
 
     batch_id: str
     institution: str
@@ -83,6 +98,8 @@ class BatchResult:
     skipped: int
     reasons: dict[str, int]
     reused: bool = False
+    columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
+    columns_missing: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +138,19 @@ class Chain:
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return load_catalogue(self._options.mappings / "zib" / "2020")
+        return load_catalogue(self._options.mappings)
 
     @cached_property
-    def _engine(self) -> sa.Engine:
+    def _csv_mappings(self) -> CsvMappings:
+        return load_csv_mappings(self._options.mappings / "csv", self._catalogue)
+
+    @cached_property
+    def _terminology(self) -> Terminology:
+        return load_terminology(self._options.mappings, self._options.expectations)
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """The serving database, at its newest schema."""
         return open_database(self._options.database_url or f"sqlite:///{self.home / 'uitkomst.db'}")
 
     @cached_property
@@ -149,58 +175,96 @@ class Chain:
         """A landed batch, by what identifies it."""
         return self._landing.batch(institution, batch_id)
 
+    def find_landed(self, institution: str, batch_id: str) -> Batch:
+        """As `find_batch`, of a batch whose files must still be there.
+
+        Raises:
+            TerminalError: `LANDING-PURGED`.
+        """
+        try:
+            batch = self._landing.batch(institution, batch_id)
+            if all(file.path.exists() for file in self._landing.export(batch).files):
+                return batch
+        except FileNotFoundError:
+            pass
+        raise TerminalError(
+            "LANDING-PURGED",
+            "the landed export is past its retention and was removed",
+            where=f"batch {institution}/{batch_id}",
+            remedy="Ask the hospital for the export again and run it.",
+        )
+
     def map(self, batch: Batch) -> None:
         """Map a batch to ZIB tables in its folder below `home/batches`."""
+        self._finish_load(self._folder(batch))
         out = self._folder(batch) / "mapped"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
+        limit, pseudonyms = self._options.maximum_line_bytes, Pseudonyms(pseudonym_key(self.home), batch.institution)
         with self._landing.workspace(batch.institution) as work:
+            extracts = CsvExtracts(self._csv_mappings, self._catalogue, pseudonyms, work=work, maximum_line_bytes=limit)
             report = map_export(
                 self._landing.export(batch),
                 out,
                 catalogue=self._catalogue,
-                pseudonyms=Pseudonyms(pseudonym_key(self.home), batch.institution),
+                pseudonyms=pseudonyms,
                 work=work,
-                maximum_line_bytes=self._options.maximum_line_bytes,
+                maximum_line_bytes=limit,
+                read_extract=extracts.read,
             )
-        _write_json(out / "report.json", report.as_dict())
+        _write_json(out / "report.json", report.as_dict() | extracts.as_dict())
 
     def validate(self, batch: Batch) -> None:
         """Validate a mapped batch; what is accepted stands in `accepted`, the rest joins the quarantine."""
         folder = self._folder(batch)
         mapped, accepted = folder / "mapped", folder / "accepted"
-        names = {table.name: table.view.resource for table in self._catalogue.tables}
-        validation = validate_batch(
-            self._landing.export(batch),
-            {name: pq.read_table(mapped / f"{name}.parquet") for name in names},
-            names,
-            batch_id=batch.batch_id,
-            expectations=self._options.expectations,
-            last_day=datetime.fromisoformat(batch.landed_at).date(),
-            known_patients=self._known_patients(batch.institution),
-            maximum_line_bytes=self._options.maximum_line_bytes,
-        )
         shutil.rmtree(accepted, ignore_errors=True)
         accepted.mkdir()
-        for name, table in validation.accepted.items():
-            pq.write_table(table, accepted / f"{name}.parquet")
-        rows = [*_read_quarantine(mapped / "quarantine.ndjson"), *validation.quarantined]
-        with (folder / "quarantine.ndjson").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows)
-        _write_json(folder / "checks.json", validation.as_dict())
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            validation = validate_batch(
+                self._landing.export(batch),
+                {path.stem: path for path in sorted(mapped.glob("*.parquet"))},
+                {table.name: table.view.resource for table in self._catalogue.tables},
+                accepted,
+                work=Path(spill),
+                batch_id=batch.batch_id,
+                expectations=self._options.expectations,
+                value_sets=self._options.mappings / "zib" / "value_sets",
+                last_day=datetime.fromisoformat(batch.landed_at).date(),
+                known_patients=self._lake.known_patients(batch.institution, without_batch=batch.batch_id),
+                maximum_line_bytes=self._options.maximum_line_bytes,
+            )
+        shutil.copyfile(mapped / "quarantine.ndjson", folder / "quarantine.ndjson")
+        with (folder / "quarantine.ndjson").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in validation.quarantined)
+        rows = _read_quarantine(folder / "quarantine.ndjson")
+        counts = _result(batch, json.loads((mapped / "report.json").read_bytes()), rows)
+        content = _checks(batch, counts, json.loads((mapped / "report.json").read_bytes()), rows, validation)
+        _write_json(folder / "checks.json", content)
+        write_validation_report(content, self._options.expectations, folder)
 
     def load(self, batch: Batch) -> BatchResult:
-        """Append the accepted rows of a batch to the lake and enter the batch in the database."""
+        """Put the accepted rows of a batch in the lake in place of its earlier ones, and enter it in the database.
+
+        The tables of the lake are written one by one; a load that was interrupted is finished before anybody reads
+        them again.
+        """
+        return self.load_again(batch)[0]
+
+    def load_again(self, batch: Batch) -> tuple[BatchResult, QuarantineChange]:
+        """As `load`, and what it changed in the quarantine of the batch."""
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
-        for table in self._catalogue.tables:
-            rows = pq.read_table(folder / "accepted" / f"{table.name}.parquet")
-            self._lake.append(
-                table.name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
-            )
+        (folder / "loaded.json").unlink(missing_ok=True)
+        _write_json(folder / _LOADING, asdict(batch))
+        for name in self._table_names:
+            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
+            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
         quarantine = _read_quarantine(folder / "quarantine.ndjson")
         result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
-        with transaction(self._engine) as connection:
-            record_batch(
+        unmapped = self._unmapped(batch)
+        with transaction(self.engine) as connection:
+            places = places_set_aside(connection, batch.batch_id)
+            change = record_batch(
                 connection,
                 batch_id=batch.batch_id,
                 institution=batch.institution,
@@ -214,11 +278,34 @@ class Chain:
                 ),
                 state="loaded",
                 quarantine=quarantine,
+                accepted=_accepted(folder / "accepted", places),
             )
-        _write_json(folder / "loaded.json", {"rules": self._rules_version(), "result": asdict(result)})
+            replace_unmapped(connection, batch.batch_id, unmapped)
+        _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
+        (folder / _LOADING).unlink()
         for finished in ("mapped", "accepted"):
-            shutil.rmtree(folder / finished)
-        return result
+            shutil.rmtree(folder / finished, ignore_errors=True)
+        return result, change
+
+    def _unmapped(self, batch: Batch) -> pa.Table:
+        """The codes and units of a mapped batch that say nothing, written to its folder too."""
+        folder = self._folder(batch)
+        with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
+            found = find_unmapped(folder / "mapped", batch.institution, self._terminology, work=Path(spill))
+        pq.write_table(found, folder / "unmapped_code.parquet")
+        return found
+
+    def _finish_loads(self) -> None:
+        """Finish every load that was interrupted, so that the lake holds whole batches."""
+        for marker in sorted(self.home.glob(f"batches/*/*/{_LOADING}")):
+            self._finish_load(marker.parent)
+
+    def _finish_load(self, folder: Path) -> None:
+        try:
+            content = json.loads((folder / _LOADING).read_bytes())
+        except FileNotFoundError:
+            return
+        self.load(Batch(**{**content, "files": tuple(LandedFile(**file) for file in content["files"])}))
 
     def loaded(self, batch: Batch) -> BatchResult | None:
         """The result of an earlier load of this batch under the same mappings and expectations, if any."""
@@ -226,7 +313,7 @@ class Chain:
             content = json.loads((self._folder(batch) / "loaded.json").read_bytes())
         except FileNotFoundError:
             return None
-        if content["rules"] != self._rules_version():
+        if content["rules"] != self.rules_version:
             return None
         return BatchResult(**{**content["result"], "reused": True})
 
@@ -242,13 +329,14 @@ class Chain:
 
     def evaluate(self, as_of: date) -> None:
         """Score the PROMs and compute the indicators over the current lake, and replace the stored results."""
+        self._finish_loads()
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
-            self._lake.attach(connection, [table.name for table in self._catalogue.tables])
+            self._lake.attach(connection, self._table_names)
             score(connection, self._instruments, response_pattern=self._options.prom_response_pattern)
             evaluate(connection, self._outcome_set, as_of)
             proms = prom_tables(connection, self._outcome_set, self._instruments, as_of)
-            with transaction(self._engine) as stored:
+            with transaction(self.engine) as stored:
                 replace_results(
                     stored,
                     self._outcome_set.id,
@@ -260,13 +348,45 @@ class Chain:
             connection.close()
         pq.write_table(means, self._trajectories.with_suffix(".aside"))
         self._trajectories.with_suffix(".aside").replace(self._trajectories)
+        _write_json(self.home / _EVALUATED, {"as_of": as_of.isoformat()})
+
+    @property
+    def evaluated_as_of(self) -> date | None:
+        """The reference date of the stored results; None when nothing was evaluated yet."""
+        try:
+            return date.fromisoformat(json.loads((self.home / _EVALUATED).read_bytes())["as_of"])
+        except FileNotFoundError:
+            return None
+
+    def fit_gap(
+        self,
+        as_of: date,
+        *,
+        sets: Sequence[str] = (),
+        earlier: str | None = None,
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> dict[str, Any]:
+        """Measure what the current lake can feed, and keep the run below `home/fitgap`; without `sets` all of them.
+
+        Args:
+            earlier: the run to compare with; without it the one that was kept last, if any.
+        """
+        loaded = load_fit_gap(self._options.mappings, sets)
+        run = run_fit_gap(self.home, loaded, as_of=as_of, versions=self._fit_gap_versions, on_progress=on_progress)
+        compared = with_comparison(self.home, run, earlier)
+        store(self.home, compared)
+        return compared
+
+    def fit_gap_report(self, as_of: date) -> list[Path]:
+        """Measure all outcome sets and write the fit-gap pages to `home/reports/fit-gap`."""
+        return write_fit_gap(self.fit_gap(as_of), self.home / "reports" / "fit-gap")
 
     def report(self, as_of: date) -> list[Path]:
         """Write the report of every institution, and the page that links them."""
         means, reports = pq.read_table(self._trajectories).to_pandas(), []
         out = self.home / "reports"
         out.mkdir(exist_ok=True)
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             results = read_results(connection, self._outcome_set.id)
             institutions = sorted(set(results["institution"]))
             for institution in institutions:
@@ -288,7 +408,7 @@ class Chain:
 
     def write_due_lists(self, out: Path, until: date) -> list[Path]:
         """Write who is due for which questionnaire up to `until`: per institution a CSV and FHIR Tasks, in `out`."""
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             rows = read_due(connection, self._outcome_set.id, until)
         return [
             path
@@ -298,7 +418,7 @@ class Chain:
 
     def response_rates(self) -> pd.DataFrame:
         """The response to every questionnaire, per institution, cohort and moment (docs/tables.md)."""
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return read_response_rates(connection, self._outcome_set.id)
 
     def deliver(self, as_of: date, *, now: datetime) -> list[Path]:
@@ -311,7 +431,7 @@ class Chain:
             registry = load_registry(file)
             if registry.outcome_set != self._outcome_set.id:
                 continue
-            with transaction(self._engine) as connection:
+            with transaction(self.engine) as connection:
                 results = read_results(connection, self._outcome_set.id)
                 if results.empty:
                     continue
@@ -334,13 +454,14 @@ class Chain:
         Raises:
             TransientError: `HOME-BUSY` when another run works in the same home.
         """
-        with self._alone():
+        with self.alone():
             found = find_exports(exports)
             batches = []
             for number, export in enumerate(found):
                 on_progress(number, len(found) + 1)
                 batches.append(self.process(export, now=now))
             self.evaluate(as_of)
+            self.fit_gap_report(as_of)
             reports = self.report(as_of)
             deliveries = self.deliver(as_of, now=now)
             self._tidy(now)
@@ -353,12 +474,19 @@ class Chain:
         Raises:
             TransientError: `HOME-BUSY` when a run works in the same home.
         """
-        with self._alone():
+        with self.alone():
             self._tidy(now)
 
     def _tidy(self, now: datetime) -> None:
         self._landing.purge(now=now, retention_days=self._options.retention_days)
-        for pattern in ("spill-*", "*.aside", "reports/.*.aside", "deliveries/*/*/.aside-*"):
+        for pattern in (
+            "spill-*",
+            "*.aside",
+            "reports/.*.aside",
+            "reports/fit-gap/.*.aside",
+            "fitgap/*.aside",
+            "deliveries/*/*/.aside-*",
+        ):
             for leftover in self.home.glob(pattern):
                 if leftover.is_dir():
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -367,7 +495,7 @@ class Chain:
 
     def signals(self) -> list[Signal]:
         """Which indicators of which institutions stand out from the group."""
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return find_signals(read_results(connection, self._outcome_set.id), self._outcome_set)
 
     @cached_property
@@ -376,37 +504,53 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(mappings / "zib" / "2020"),
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
-            "expectations": _digest(self._options.expectations),
+            "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
+
+    @cached_property
+    def _fit_gap_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        folders = {"mapping": mappings / "zib" / "2020", "codes": mappings / "codes", "scoring": mappings / "proms"}
+        return {"uitkomststroom": version("uitkomststroom"), **{name: _digest(path) for name, path in folders.items()}}
+
+    @property
+    def _table_names(self) -> list[str]:
+        return [*(table.name for table in self._catalogue.tables), CODING_TABLE]
 
     @property
     def _trajectories(self) -> Path:
         return self.home / "prom_trajectory.parquet"
 
-    def _rules_version(self) -> str:
+    @property
+    def rules_version(self) -> str:
+        """What the accepted rows of a batch rest on: mappings and expectations."""
         return f"{self.versions['mapping']}/{self.versions['expectations']}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id
 
-    def _known_patients(self, institution: str) -> pa.Table:
-        connection = duckdb.connect()
-        self._lake.attach(connection, ["zib_patient"])
-        try:
-            known = connection.sql("SELECT DISTINCT institution, patient_key FROM zib_patient").to_arrow_table()
-        except duckdb.CatalogException:
-            return pa.table({"institution": pa.array([], pa.string()), "patient_key": pa.array([], pa.string())})
-        return known.filter(pc.equal(known["institution"], institution))
+    def patients_accepted(self, batch: Batch) -> pa.Array:
+        """Keys of the patients in a batch that is validated and not yet loaded."""
+        return pq.read_table(self._folder(batch) / "accepted" / "zib_patient.parquet")["patient_key"]
+
+    def patients_in_lake(self, batch: Batch) -> pa.Array:
+        """Keys of the patients that the lake has from a batch."""
+        return self._lake.patients(batch.institution, of_batch=batch.batch_id)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.home / ".lock").open("w") as lock:
+    def alone(self, *, shared: bool = False) -> Iterator[None]:
+        """Keep other runs and retries out of `home`; with `shared`, only those that want to be alone.
+
+        Raises:
+            TransientError: `HOME-BUSY`.
+        """
+        with (self.home / ".lock").open("a") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TransientError(
                     "HOME-BUSY",
@@ -422,6 +566,22 @@ def _read_quarantine(path: Path) -> list[QuarantineRow]:
         return [QuarantineRow(**json.loads(line)) for line in file]
 
 
+def _accepted(folder: Path, places: set[Place]) -> set[Place]:
+    """Those of `places` that accepted rows come from; a file as a whole counts when any of its rows is accepted."""
+    if not places:
+        return set()
+    wanted = {file for file, _ in places}
+    found: set[Place] = set()
+    for path in folder.glob("*.parquet"):
+        if path.stem == CODING_TABLE:
+            continue
+        for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
+            files = batch["source_file"].cast(pa.string())
+            rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
+            found.update(zip(rows["source_file"].to_pylist(), rows["source_line"].to_pylist(), strict=True))
+    return places & (found | {(file, None) for file, _ in found})
+
+
 def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[QuarantineRow]) -> BatchResult:
     """Lines as the mapping counted them, less the lines that validation set aside."""
     totals = report["totals"]
@@ -434,7 +594,34 @@ def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quaran
         quarantined=totals["quarantined"] + len(late),
         skipped=totals["skipped"],
         reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
+        columns_not_mapped=report.get("csv_columns_not_mapped", {}),
+        columns_missing=report.get("csv_columns_missing", {}),
     )
+
+
+def _checks(
+    batch: Batch,
+    counts: BatchResult,
+    report: Mapping[str, Any],
+    quarantine: Sequence[QuarantineRow],
+    validation: BatchValidation,
+) -> dict[str, Any]:
+    """What `checks.json` holds: counts that can be judged again, and places, without a value."""
+    skipped: Counter[str] = Counter()
+    for file in report["files"]:
+        skipped.update(file["skipped"])
+    totals = {name: getattr(counts, name) for name in ("lines", "accepted", "quarantined", "skipped")}
+    return {
+        "batch": {
+            "institution": batch.institution,
+            "batch_id": batch.batch_id,
+            "landed_at": batch.landed_at,
+            **totals,
+        },
+        "quarantine": quarantine_summary(quarantine),
+        "skipped": dict(skipped.most_common()),
+        **validation.as_dict(),
+    }
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -443,9 +630,10 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside.replace(path)
 
 
-def _digest(folder: Path) -> str:
-    """A short hash of the files below a folder."""
+def _digest(*sources: Path) -> str:
+    """A short hash of files, and of the files below folders; those that are absent count as empty."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    for source in sources:
+        for path in [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file()):
+            digest.update(path.relative_to(source.parent).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

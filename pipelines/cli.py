@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines.cli_quarantine import app as quarantine_app
+from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError
+from pipelines.terminal import print_columns, progress
+
+
+class FitGapFormat(StrEnum):
+    """What `uitkomst fit-gap` writes."""
+
+    ALL = "all"
+    HTML = "html"
+    JSON = "json"
+
 
 app = typer.Typer(
     help="From ZIB-coded hospital exports to outcome indicators, feedback and registry deliveries.",
@@ -22,7 +33,8 @@ app = typer.Typer(
 )
 proms = typer.Typer(help="The questionnaires that can be scored.", no_args_is_help=True)
 app.add_typer(proms, name="proms")
-OnProgress = Callable[[int, int], None]
+app.add_typer(quarantine_app, name="quarantine")
+app.command()(terminology)
 
 
 def main() -> None:
@@ -76,8 +88,10 @@ def map_(
 
     if settings().pseudonym_key is None:
         print("UITKOMST_PSEUDONYM_KEY is not set: these pseudonyms hold for this run only.", file=sys.stderr)
-    with _progress("Mapping") as on_progress:
+    with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
+    for each in report["institutions"]:
+        print_columns(each["institution"], each["csv_columns_not_mapped"], each["csv_columns_missing"])
     totals = report["totals"]
     print(
         f"{totals['lines']} lines: {totals['accepted']} accepted, {totals['quarantined']} quarantined,"
@@ -100,9 +114,69 @@ def run(
 
     chain = Chain.at(home or settings().home)
     reference = as_of.date() if as_of else date.today()
-    with _progress("Running") as on_progress:
+    with progress("Running") as on_progress:
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
+    for batch in result.batches:
+        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
+
+
+@app.command(name="fit-gap")
+def fit_gap(
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="An outcome set (repeat for more; default: all).")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds everything made (default: var/).")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Reference date (default: today).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages (default: reports/fit-gap in home).")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Earlier run to compare with (default: the last one kept).")
+    ] = None,
+    format_: Annotated[FitGapFormat, typer.Option("--format", help="Which files to write.")] = FitGapFormat.ALL,
+) -> None:
+    """Tell per indicator and institution what the data can feed, and what to mend first."""
+    from pipelines.chain import Chain
+    from pipelines.fitgap.report import write_fit_gap
+    from pipelines.fitgap.run import write_run
+    from pipelines.settings import settings
+    from pipelines.summary import print_fit_gap
+
+    chain = Chain.at(home or settings().home)
+    reference = as_of.date() if as_of else date.today()
+    with progress("Measuring") as on_progress:
+        run = chain.fit_gap(reference, sets=sets or (), earlier=compare, on_progress=on_progress)
+    folder = out or chain.home / "reports" / "fit-gap"
+    if format_ != FitGapFormat.JSON:
+        write_fit_gap(run, folder)
+    if format_ != FitGapFormat.HTML:
+        write_run(run, folder / "fit-gap.json")
+    print_fit_gap(run, folder)
+
+
+@app.command()
+def validation(
+    home: Annotated[Path | None, typer.Option(help="Folder that holds everything made (default: var/).")] = None,
+    institution: Annotated[str | None, typer.Option(help="Only this institution.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only the batch whose id starts so.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the reports (default: beside the batches).")] = None,
+) -> None:
+    """Judge the checks of loaded batches by the thresholds of today, and write their reports.
+
+    Exit code 0 when every check is within its threshold, 1 when any is over it.
+    """
+    from pipelines.settings import settings
+    from pipelines.validate.command import EXCEEDED_EXIT_CODE, judge_batches
+
+    judged = judge_batches(
+        home or settings().home, settings().expectations, out, institution=institution, batch_id=batch
+    )
+    for each in judged:
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(each.verdicts.items()))
+        print(f"{each.institution} {each.batch_id[:12]}: {counts}. {each.page}")
+    if any(each.verdicts["exceeded"] for each in judged):
+        raise typer.Exit(EXCEEDED_EXIT_CODE)
 
 
 @app.command()
@@ -185,7 +259,7 @@ def synthesise(
     """Write synthetic exports, with the truth beside them."""
     from pipelines.synthetic.export import synthesise as write
 
-    with _progress("Writing") as on_progress:
+    with progress("Writing") as on_progress:
         write(
             out,
             hospitals=hospitals,
@@ -196,20 +270,6 @@ def synthesise(
             on_progress=on_progress,
         )
     print(f"{hospitals} hospitals are in {out}; truth.json holds what the pipeline must find.")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[OnProgress]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -32,4 +32,7 @@ class QuarantineRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as a dict in field order, ready for NDJSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS = tuple(field.name for field in fields(QuarantineRow))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -27,12 +29,25 @@ def print_summary(result: RunResult) -> None:
     console.print("Where it lies", style="italic")
     for what, path in (
         ("reports", result.home / "reports" / "index.html"),
+        ("fit-gap", result.home / "reports" / "fit-gap" / "index.html"),
         *(("delivery", path) for path in result.deliveries),
         ("quarantine", result.home / "batches" / "*" / "*" / "quarantine.ndjson"),
         ("database", result.home / "uitkomst.db"),
         ("lake", result.home / "lake"),
     ):
         console.print(f"  {what:<11} {path}", soft_wrap=True, highlight=False)
+
+
+def print_fit_gap(run: Mapping[str, Any], folder: Path) -> None:
+    """Print a fit-gap run: indicators per verdict and institution."""
+    console = Console()
+    rows = []
+    for each in run["institutions"]:
+        statuses = Counter(verdict["status"] for verdict in each["indicators"])
+        rows.append((each["institution"], statuses["ready"], statuses["partly"], statuses["not"]))
+    title = "What the data can feed (number of indicators)"
+    console.print(_table(title, ["institution", "ready", "partly", "not"], rows))
+    console.print(f"Run {run['run']}. Written to {folder}.", soft_wrap=True, highlight=False)
 
 
 def _batches(result: RunResult) -> Table:

@@ -145,7 +145,10 @@ def test_view_writes_every_format_and_standard_output(ending: str, tmp_path: Pat
 
 
 def test_an_unsupported_view_is_named_with_its_path(tmp_path: Path) -> None:
-    view = {"resource": "Questionnaire", "select": [{"repeat": ["item"], "column": [{"name": "l", "path": "linkId"}]}]}
+    view = {
+        "resource": "Questionnaire",
+        "select": [{"repeat": ["extension"], "column": [{"name": "l", "path": "url"}]}],
+    }
     (tmp_path / "view.json").write_text(json.dumps(view), encoding="utf-8")
     (tmp_path / "none.ndjson").write_bytes(b"")
     finished = run("view", tmp_path / "view.json", tmp_path / "none.ndjson")

@@ -50,9 +50,14 @@ class Batch(Base):
 
 
 class Quarantine(Base):
-    """One thing of a batch that was set aside; see `pipelines.quarantine.QuarantineRow`."""
+    """One thing of a batch that was set aside; see `pipelines.quarantine.QuarantineRow`.
+
+    `state` is `open`, `still_failing` (it was tried again and set aside again), `back` (it was accepted in the end)
+    or `skipped` (it was found to need no row). `first_seen` is when the batch that held it was first landed.
+    """
 
     __tablename__ = "quarantine"
+    __table_args__ = (Index(None, "institution", "rule_id"),)
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
     batch_id: Mapped[str] = mapped_column(ForeignKey("batch.batch_id", ondelete="CASCADE"), index=True)
@@ -64,6 +69,28 @@ class Quarantine(Base):
     rule_id: Mapped[str]
     reason: Mapped[str]
     step: Mapped[str]
+    state: Mapped[str]
+    first_seen: Mapped[datetime]
+
+
+class UnmappedCode(Base):
+    """A code or unit of a batch that says nothing to the pipeline; see `pipelines.terminology.unmapped`."""
+
+    __tablename__ = "unmapped_code"
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batch.batch_id", ondelete="CASCADE"), index=True)
+    institution: Mapped[str]
+    kind: Mapped[str]
+    system: Mapped[str | None]
+    code: Mapped[str | None]
+    display: Mapped[str | None]
+    zib_table: Mapped[str]
+    element: Mapped[str]
+    count: Mapped[int]
+    example_file: Mapped[str]
+    example_line: Mapped[int]
+    cost: Mapped[int]
 
 
 class OutcomePatient(Base):

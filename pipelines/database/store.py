@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 
@@ -25,6 +25,7 @@ from pipelines.database.models import (
     columns_of,
     table_of,
 )
+from pipelines.database.quarantine import SET_ASIDE, Place, QuarantineChange, store_rows, take_rows
 from pipelines.errors import TerminalError
 from pipelines.quarantine import QuarantineRow
 
@@ -112,14 +113,20 @@ def record_batch(
     counts: BatchCounts,
     state: str,
     quarantine: Iterable[QuarantineRow],
-) -> None:
-    """Write a batch and its quarantine rows in place of what was stored of that batch.
+    accepted: Set[Place] = frozenset(),
+) -> QuarantineChange:
+    """Write a batch in place of what was stored of it, and bring its quarantine up to date.
 
     Args:
         landed_at: moment with a time zone; stored in UTC.
+        quarantine: what is set aside now.
+        accepted: of what was set aside before, the file and line of what is accepted now.
+
+    Returns:
+        what became of the rows that were set aside before.
     """
-    batches, quarantined = table_of(Batch), table_of(Quarantine)
-    connection.execute(sa.delete(quarantined).where(quarantined.c.batch_id == batch_id))
+    batches = table_of(Batch)
+    earlier = take_rows(connection, batch_id)
     connection.execute(sa.delete(batches).where(batches.c.batch_id == batch_id))
     connection.execute(
         sa.insert(batches).values(
@@ -130,9 +137,8 @@ def record_batch(
             **counts,
         )
     )
-    rows = [{"batch_id": batch_id, **row.as_dict()} for row in quarantine]
-    if rows:
-        connection.execute(sa.insert(quarantined), rows)
+    now = [{"batch_id": batch_id, **row.as_dict()} for row in quarantine]
+    return store_rows(connection, now, earlier, accepted, first_seen=landed_at.astimezone(UTC))
 
 
 def record_delivery(
@@ -187,7 +193,7 @@ def read_quality(connection: Connection, institution: str, *, reasons: int = 10)
     rows = sa.func.count().label("rows")
     top = connection.execute(
         sa.select(quarantined.c.rule_id, rows)
-        .where(quarantined.c.institution == institution)
+        .where(quarantined.c.institution == institution, quarantined.c.state.in_(SET_ASIDE))
         .group_by(quarantined.c.rule_id)
         .order_by(rows.desc(), quarantined.c.rule_id)
         .limit(reasons)

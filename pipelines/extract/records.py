@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -44,11 +44,18 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def read_records(path: Path, *, maximum_line_bytes: int, only: frozenset[int] | None = None) -> Iterator[Record | Flaw]:
+def read_records(
+    path: Path,
+    *,
+    maximum_line_bytes: int,
+    only: frozenset[int] | None = None,
+    decimals: Callable[[str], Any] = float,
+) -> Iterator[Record | Flaw]:
     """Every resource and every flaw in a file, in order; of NDJSON, when `only` is given, just those lines.
 
     A file is read line by line; only when its first line is no complete JSON value, or is a Bundle or a list
-    with nothing after it, is it read as one JSON document.
+    with nothing after it, is it read as one JSON document. `decimals` makes what stands for a number with a
+    fraction or power out of its text.
     """
     with _opened(path) as file:
         first = _first_line(file, maximum_line_bytes)
@@ -58,9 +65,9 @@ def read_records(path: Path, *, maximum_line_bytes: int, only: frozenset[int] | 
     elif first is None:
         yield Flaw(None, "FILE-EMPTY", "the file is empty", skipped=True)
     elif _is_document(path, first, alone):
-        yield from _document(path)
+        yield from _document(path, decimals)
     else:
-        yield from _lines(path, maximum_line_bytes, only)
+        yield from _lines(path, maximum_line_bytes, only, decimals)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -89,7 +96,9 @@ def _is_document(path: Path, first: bytes, alone: bool) -> bool:
     return alone and (isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"))
 
 
-def _lines(path: Path, maximum: int, only: frozenset[int] | None) -> Iterator[Record | Flaw]:
+def _lines(
+    path: Path, maximum: int, only: frozenset[int] | None, decimals: Callable[[str], Any]
+) -> Iterator[Record | Flaw]:
     number = 0
     with _opened(path) as file:
         try:
@@ -104,7 +113,7 @@ def _lines(path: Path, maximum: int, only: frozenset[int] | None) -> Iterator[Re
                 if too_long:
                     yield Flaw(number, "LINE-TOO-LONG", f"the line is longer than {maximum} bytes")
                 elif bare := (line.removeprefix(_BOM) if number == 1 else line).strip():
-                    yield _record(number, bare)
+                    yield _record(number, bare, decimals)
                 else:
                     yield Flaw(number, "LINE-BLANK", "the line is blank", skipped=True)
         except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -115,9 +124,9 @@ def _lines(path: Path, maximum: int, only: frozenset[int] | None) -> Iterator[Re
             )
 
 
-def _record(number: int, line: bytes) -> Record | Flaw:
+def _record(number: int, line: bytes, decimals: Callable[[str], Any]) -> Record | Flaw:
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=decimals)
     except UnicodeDecodeError:
         return Flaw(number, "LINE-NOT-UTF8", "the line is not valid UTF-8")
     except (ValueError, RecursionError):
@@ -139,11 +148,11 @@ def _resource(number: int, value: Any) -> Record | Flaw:
     return Record(number, value)
 
 
-def _document(path: Path) -> Iterator[Record | Flaw]:
+def _document(path: Path, decimals: Callable[[str], Any]) -> Iterator[Record | Flaw]:
     try:
         with _opened(path) as file:
             text = file.read().removeprefix(_BOM).decode("utf-8")
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=decimals)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         yield Flaw(None, "GZIP-DAMAGED", "the gzip file is damaged or cut short")
         return

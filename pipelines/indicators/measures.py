@@ -21,7 +21,6 @@ from pipelines.indicators.definitions import (
 from pipelines.proms.definition_rows import insert_rows
 from pipelines.proms.moments import link_moments
 
-SNOMED = "http://snomed.info/sct"
 BILATERAL = "51440002"  # Nictiz LateraliteitCodelijst 2.16.840.1.113883.2.4.3.11.60.40.2.20.7.2
 
 _OUTCOME_TABLE = """
@@ -38,25 +37,20 @@ CREATE OR REPLACE TEMP TABLE wanted (
     wanted_id INTEGER, cohort VARCHAR, instrument VARCHAR, score VARCHAR, moment VARCHAR);
 """
 
-# UNION: a procedure that matches both by its SNOMED code and by its system and code is one procedure.
+# DISTINCT: a procedure of which several codings are in the value set is one procedure.
 # `side` is null when the side is unknown or both, because neither can rule a side out.
 _CODED_PROCEDURE = f"""
 CREATE OR REPLACE TEMP TABLE coded_procedure AS
-WITH procedure AS (
-    SELECT institution, patient_key, resource_key, status, start_date, procedure_snomed_code, procedure_system,
-           procedure_code, laterality_snomed_code AS laterality,
-           nullif(laterality_snomed_code, '{BILATERAL}') AS side
-    FROM zib_procedure
-), by_snomed AS (
-    SELECT value_set, procedure.*
-    FROM procedure
-    JOIN code_member ON system = '{SNOMED}' AND code = procedure_snomed_code
-), by_code AS (
-    SELECT value_set, procedure.*
-    FROM procedure
-    JOIN code_member ON system = procedure_system AND code = procedure_code
+WITH listed AS (
+    SELECT DISTINCT value_set, institution, codings_id
+    FROM zib_coding
+    JOIN code_member USING (system, code)
 )
-FROM by_snomed UNION FROM by_code
+SELECT value_set, institution, patient_key, resource_key, status, start_date, laterality_snomed_code AS laterality,
+       nullif(laterality_snomed_code, '{BILATERAL}') AS side
+FROM zib_procedure
+JOIN listed USING (institution)
+WHERE procedure_codings_id = codings_id
 """
 
 # Several operations on one joint, side and date are one index event: the smallest key stands for it.
@@ -185,8 +179,8 @@ WantedScore = tuple[str, str, str, str]  # cohort, instrument, score, moment
 def measure(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as_of: date) -> None:
     """Create table `outcome_patient` (docs/tables.md): one row per indicator and index event.
 
-    Reads `zib_patient`, `zib_procedure` and `prom_score`. Patients can be measured in any grouping: the rows of one
-    patient follow from the rows of that patient alone.
+    Reads `zib_patient`, `zib_procedure`, `zib_coding` and `prom_score`. Patients can be measured in any grouping: the
+    rows of one patient follow from the rows of that patient alone.
     """
     wanted = _wanted_scores(outcome_set)
     connection.execute(_OUTCOME_TABLE)

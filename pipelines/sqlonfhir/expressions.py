@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 from pipelines.sqlonfhir import fhirpath
+from pipelines.sqlonfhir.boundaries import End, date_boundary, moment_boundary, number_boundary, time_boundary
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, Element, FhirTypes
-from pipelines.sqlonfhir.values import NUMBERS, Choice, Value, compact, exists, quote, single
+from pipelines.sqlonfhir.references import ReferenceParts, Root, key_of
+from pipelines.sqlonfhir.values import NUMBERS, Choice, Schema, Value, compact, exists, quote, single
 
 KeySql = Callable[[str], str]
 """From SQL that yields ``Type/id`` to SQL that yields the key a view shows."""
 
+_STRUCTURE = f"structure_{secrets.token_hex(16)}"
+"""Stands for a structure until it is known; no text of a view can be equal to it."""
 _COMPARING = frozenset({"=", "!="})
 
 _WITHOUT_ARGUMENT = {"exists", "empty", "count", "first", "last", "not", "getResourceKey"}
-_NOT_YET = {"lowBoundary", "highBoundary"}
-_ID = r"[A-Za-z0-9\-.]{1,64}"
-_REFERENCE = rf"(?:^|/)([A-Z][A-Za-z]+/{_ID})(?:/_history/{_ID})?$"
 
 
 class ExpressionError(ValueError):
@@ -29,16 +34,19 @@ class Expressions:
 
     Args:
         types: the FHIR release.
+        root: the resource that the view is about.
         constants: the view's constants by name.
         key: how ``getResourceKey()`` and ``getReferenceKey()`` turn ``Type/id`` into a key; None to leave that to
             the caller, who gets values of type `KEY`.
     """
 
-    def __init__(self, types: FhirTypes, constants: Mapping[str, Value], key: KeySql | None) -> None:
+    def __init__(self, types: FhirTypes, root: Value, constants: Mapping[str, Value], key: KeySql | None) -> None:
         self._types = types
+        self._root = root
         self._constants = constants
         self._key = key
-        self._variables = itertools.count(1)
+        self._depth = 0
+        self._parsed: list[Schema] = []
 
     def compile(self, text: str, this: Value, row_index: str) -> Value:
         """Compile `text` evaluated on `this`; a bare choice element takes its only alternative.
@@ -95,6 +103,8 @@ class Expressions:
                 return self._call(origin_or_choice, name, arguments, row_index)
 
     def _member(self, origin: Value, name: str) -> Value | Choice:
+        if name == "extension" and origin.type in SQL_TYPES:
+            return self.read(self._beside(origin), "extension")
         element = self._types.element(origin.type, name)
         if element is not None:
             return self._read(origin, element)
@@ -103,28 +113,77 @@ class Expressions:
             raise ExpressionError(f"{origin.type} has no element '{name}'")
         return Choice(origin, choices)
 
+    def _beside(self, primitive: Value) -> Value:
+        """The object in which JSON keeps the extensions of a primitive, such as ``_birthDate``."""
+        if primitive.source is None:
+            raise ExpressionError("the extension of a primitive that was filtered or computed is not supported")
+        origin, element = primitive.source
+        return self._read(origin, Element(f"_{element.name}", "Element", element.many))
+
     def _read(self, origin: Value, element: Element) -> Value:
+        found = self._read_plainly(origin, element)
+        if element.type == "decimal":
+            # A boundary elsewhere may want the text of the number, as it was written.
+            type_ = "DOUBLE[]" if found.many else "DOUBLE"
+            head = None if found.head is None else f"({found.head})::DOUBLE"
+            found = replace(found, sql=f"(({found.sql})::{type_})", head=head)
+        return replace(found, source=(origin, element)) if element.type in SQL_TYPES else found
+
+    def _read_plainly(self, origin: Value, element: Element) -> Value:
         if origin.schema is None:
             raise ExpressionError(f"'{element.name}' cannot be read from a computed value")
         schema = origin.schema.child(element)
+        if element.recursive:
+            return self._read_recursive(origin, element, schema)
         if origin.resource:
             column = f'"_r_{element.name}"'
             sql = column if origin.sql == "TRUE" else f"CASE WHEN {origin.sql} THEN {column} END"
             return Value(sql, element.type, element.many, schema)
         if not origin.many:
             return Value(f'({origin.sql})."{element.name}"', element.type, element.many, schema)
-        x = self._variable()
-        items = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
+        with self._each() as x:
+            items = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
         if element.many:
             return Value(f"flatten({items})", element.type, True, schema)
-        y = self._variable()
-        present = f"list_filter({items}, lambda {y}: {y} IS NOT NULL)"
+        present = f"list_filter({items}, lambda {x}: {x} IS NOT NULL)"
         # Nearly always the first item has the element; only where it has not, the others are looked at.
         head = f'coalesce(({origin.head or f"{origin.sql}[1]"})."{element.name}", ({present})[1])'
         return Value(present, element.type, True, schema, dense=True, head=head)
 
-    def _variable(self) -> str:
-        return f"_x{next(self._variables)}"
+    def _read_recursive(self, origin: Value, element: Element, schema: Schema) -> Value:
+        """An element that is kept as JSON, because it may hold itself."""
+        with self._each() as x:
+            each = f"{x}: {self.parsed(x, schema)}"
+        if not origin.many:
+            kept = f'({origin.sql})."{element.name}"'
+        else:
+            kept = f'list_transform({origin.sql}, lambda {x}: {x}."{element.name}")'
+            kept = f"flatten({kept})" if element.many else kept
+        if not (origin.many or element.many):
+            return Value(self.parsed(kept, schema), element.type, False, schema)
+        items = f"list_transform({kept}, lambda {each})"
+        return Value(items, element.type, True, schema)
+
+    def parsed(self, text: str, schema: Schema) -> str:
+        """SQL of a JSON object as a struct of what is read of it, which `filled` knows when all is compiled."""
+        self._parsed.append(schema)
+        return f"from_json({text}, '{_STRUCTURE}_{len(self._parsed) - 1}_')"
+
+    def filled(self, sql: str) -> str:
+        """`sql` with the structures that `parsed` left open."""
+        return re.sub(rf"{_STRUCTURE}_(\d+)_", lambda match: json.dumps(self._parsed[int(match[1])].structure()), sql)
+
+    @contextmanager
+    def _each(self) -> Iterator[str]:
+        """The name of one item of a list, for what is compiled about it.
+
+        It tells only how deep the list stands, so that what is asked twice reads the same and DuckDB does it once.
+        """
+        self._depth += 1
+        try:
+            yield f"_x{self._depth}"
+        finally:
+            self._depth -= 1
 
     def _item(self, items: Value, position: str) -> Value:
         if not items.many:
@@ -140,8 +199,11 @@ class Expressions:
                 some = "(" + " OR ".join(exists(value) for value in values) + ")"
                 return Value(some if name == "exists" else f"(NOT {some})", "boolean")
             raise ExpressionError(f"{name}() on a choice element needs ofType(...) first")
-        if name in _NOT_YET:
-            raise ExpressionError(f"{name}() is not supported yet")
+        if name == "iif":
+            return self._iif(origin, arguments, row_index)
+        if name in ("lowBoundary", "highBoundary"):
+            _expect(name, arguments, 0)
+            return self._boundary(origin, "low" if name == "lowBoundary" else "high")
         if name in ("where", "exists") and arguments:
             _expect(name, arguments, 1)
             kept = self._where(origin, arguments[0], row_index)
@@ -181,6 +243,25 @@ class Expressions:
                 return self._keyed(f"({quote(origin.type + '/')} || {id_.sql})")
         raise ExpressionError(f"the function {name}() is not supported")
 
+    def _boundary(self, origin: Value, end: End) -> Value:
+        match origin.type:
+            case "decimal":
+                if origin.source is None:
+                    raise ExpressionError("the boundary of a decimal that was filtered or computed is not supported")
+                written = self._read_plainly(*origin.source)
+                assert written.schema is not None
+                written.schema.as_text = True
+                return Value(number_boundary(single(written), end), "decimal")
+            case "integer" | "positiveInt" | "unsignedInt":
+                return Value(number_boundary(f"({single(origin)})::VARCHAR", end), "decimal")
+            case "date":
+                return Value(date_boundary(single(origin), end), "date")
+            case "dateTime" | "instant":
+                return Value(moment_boundary(single(origin), end), origin.type)
+            case "time":
+                return Value(time_boundary(single(origin), end), "time")
+        raise ExpressionError(f"{end}Boundary() of {origin.type}: it must be a number, a date or a time")
+
     def _of_type(self, origin: Value | Choice, type_: str) -> Value:
         if not self._types.is_type(type_):
             raise ExpressionError(f"ofType({type_}): there is no such FHIR type")
@@ -192,6 +273,18 @@ class Expressions:
             return origin
         raise ExpressionError(f"ofType({type_}): the element cannot have that type")
 
+    def _iif(self, origin: Value, arguments: tuple[fhirpath.Node, ...], row_index: str) -> Value:
+        """``iif(condition, then, otherwise)`` of single primitive values; without `otherwise` it is empty."""
+        if len(arguments) not in (2, 3):
+            _expect("iif", arguments, 3)
+        test, *chosen = (self._value(argument, origin, row_index) for argument in arguments)
+        types = {value.type for value in chosen}
+        alike = len(types) == 1 or (KEY not in types and all(value.is_text for value in chosen))
+        if any(value.many for value in chosen) or not alike or not types <= SQL_TYPES.keys():
+            raise ExpressionError("iif() chooses between single values of one type")
+        branches = f"THEN {chosen[0].sql}" + "".join(f" ELSE {value.sql}" for value in chosen[1:])
+        return Value(f"CASE WHEN {criterion(test)} {branches} END", types.pop() if len(types) == 1 else "string")
+
     def _where(self, origin: Value, condition: fhirpath.Node, row_index: str) -> Value:
         if origin.resource:
             test = criterion(self._value(condition, origin, row_index))
@@ -199,8 +292,8 @@ class Expressions:
         if not origin.many:
             test = criterion(self._value(condition, origin, row_index))
             return origin.with_sql(f"CASE WHEN {test} THEN {origin.sql} END")
-        x = self._variable()
-        test = criterion(self._value(condition, origin.with_sql(x, many=False), row_index))
+        with self._each() as x:
+            test = criterion(self._value(condition, origin.with_sql(x, many=False), row_index))
         return origin.with_sql(f"list_filter({origin.sql}, lambda {x}: {test})")
 
     def _extension(self, origin: Value, texts: list[str]) -> Value:
@@ -215,13 +308,38 @@ class Expressions:
             raise ExpressionError("getReferenceKey() applies to a Reference")
         if type_ is not None and type_ not in self._types.resources:
             raise ExpressionError(f"getReferenceKey({type_}): there is no such FHIR resource")
-        reference = self._member(origin, "reference")
-        assert isinstance(reference, Value)
-        if not reference.many:
-            return self._keyed(_typed_key(reference.sql, type_))
-        x = self._variable()
-        each = self._keyed(_typed_key(x, type_))
-        return Value(f"list_transform({reference.sql}, lambda {x}: {each.sql})", each.type, many=True)
+        if not origin.many:
+            return self._keyed(key_of(self._reference_parts(origin), self._root_of_references(), type_))
+        with self._each() as x:
+            parts = self._reference_parts(origin.with_sql(x, many=False))
+            each = self._keyed(key_of(parts, self._root_of_references(), type_))
+        keys = Value(f"list_transform({origin.sql}, lambda {x}: {each.sql})", each.type, many=True)
+        alone = self._reference_parts(origin.with_sql(f"({origin.sql})[1]", many=False))
+        head = self._keyed(key_of(alone, self._root_of_references(), type_))
+        more = f"CASE WHEN len({origin.sql}) > 1 THEN ({compact(keys)})[1] END"
+        return replace(keys, head=f"coalesce({head.sql}, {more})")
+
+    def _reference_parts(self, origin: Value) -> ReferenceParts:
+        identifier = self.read(origin, "identifier")
+        has_type = self._types.element("Reference", "type") is not None
+        return ReferenceParts(
+            self.read(origin, "reference").sql,
+            self.read(origin, "type").sql if has_type else "NULL",
+            self.read(identifier, "system").sql,
+            self.read(identifier, "value").sql,
+        )
+
+    def _root_of_references(self) -> Root:
+        contained = self._read(self._root, Element("contained", "Resource", True))
+        for name in ("id", "resourceType"):
+            self._read(contained, Element(name, "code", False))
+        return Root(self._root.type, self._read(self._root, Element("id", "id", False)).sql, contained.sql)
+
+    def read(self, origin: Value, name: str) -> Value:
+        """The element `name` of `origin`, which has it and for which it is no choice element."""
+        element = self._types.element(origin.type, name)
+        assert element is not None, f"{origin.type}.{name}"
+        return self._read(origin, element)
 
     def _keyed(self, typed_id: str) -> Value:
         return Value(typed_id, KEY) if self._key is None else Value(self._key(typed_id), "string")
@@ -250,16 +368,6 @@ def _literal(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     return quote(value) if isinstance(value, str) else repr(value)
-
-
-def _typed_key(reference: str, type_: str | None) -> str:
-    """SQL for the ``Type/id`` in a reference string; null for another type, or a form without one."""
-    key = f"nullif(regexp_extract({reference}, {quote(_REFERENCE)}, 1), '')"
-    if type_ is None:
-        return key
-    # Nearly all references are relative: a match of the whole is much cheaper than finding a part.
-    relative = f"regexp_full_match({reference}, {quote(type_ + '/' + _ID)})"
-    return f"CASE WHEN {relative} THEN {reference} WHEN starts_with({key}, {quote(type_ + '/')}) THEN {key} END"
 
 
 def _join(origin: Value, texts: list[str]) -> Value:

@@ -1,20 +1,21 @@
-"""Element names, types and cardinalities of FHIR R4, taken from the `fhir.resources` models.
+"""Element names, types and cardinalities of FHIR R4 and STU3, taken from the `fhir.resources` models.
 
-Importing all models takes a second, so the facts are kept beside this file in `fhir_r4.json`, which
-`python -m pipelines.sqlonfhir.fhir_types` writes anew; a test holds the file against the models.
+Importing all models takes a second, so the facts are kept beside this file in `fhir_r4.json` and `fhir_stu3.json`,
+which `python -m pipelines.sqlonfhir.fhir_types` writes anew; a test holds the files against the models.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-_FILE = Path(__file__).with_name("fhir_r4.json")
+Release = Literal["r4", "stu3"]
+_MODELS: Mapping[Release, str] = {"r4": "R4B", "stu3": "STU3"}
 
 KEY = "key"
 """Not a FHIR type: ``Type/id`` of a resource, which has to become a key before anyone sees it."""
@@ -45,11 +46,13 @@ class Element:
         name: JSON name, for example ``valueQuantity``.
         type: FHIR type, for example ``Quantity`` or ``dateTime``.
         many: whether it is a JSON array.
+        recursive: whether it holds elements of a type that it stands in itself, such as an item in an item.
     """
 
     name: str
     type: str
     many: bool
+    recursive: bool = False
 
 
 class FhirTypes:
@@ -70,7 +73,18 @@ class FhirTypes:
     def element(self, type_: str, name: str) -> Element | None:
         """The element `name` of `type_`, or None when the type has no such element."""
         spec = self._elements.get(type_, {}).get(name)
-        return None if spec is None else Element(name, spec.removesuffix("*"), spec.endswith("*"))
+        if spec is None:
+            return None
+        found = spec.removesuffix("*")
+        # The type of a backbone element is named after the elements it stands in.
+        recursive = type_.startswith(found) and found not in (*SQL_TYPES, "Extension")
+        return Element(name, found, spec.endswith("*"), recursive)
+
+    def elements(self, type_: str) -> Iterator[Element]:
+        """All elements of `type_`, choice elements as their alternatives."""
+        for name in self._elements.get(type_, {}):
+            if not name.endswith("[x]") and (element := self.element(type_, name)):
+                yield element
 
     def choices(self, type_: str, name: str) -> tuple[Element, ...]:
         """The alternatives of the choice element `name` [x] of `type_`; empty when it is none."""
@@ -81,29 +95,44 @@ class FhirTypes:
 @cache
 def r4() -> FhirTypes:
     """The types of FHIR R4 (as R4B in `fhir.resources`)."""
-    content = json.loads(_FILE.read_text(encoding="utf-8"))
+    return _from_file("r4")
+
+
+@cache
+def stu3() -> FhirTypes:
+    """The types of FHIR STU3."""
+    return _from_file("stu3")
+
+
+def file_of(release: Release) -> Path:
+    """Where the facts about a release are kept."""
+    return Path(__file__).with_name(f"fhir_{release}.json")
+
+
+def _from_file(release: Release) -> FhirTypes:
+    content = json.loads(file_of(release).read_text(encoding="utf-8"))
     return FhirTypes(content["types"], frozenset(content["resources"]))
 
 
-def from_models() -> dict[str, Any]:
-    """Read types and resources out of the `fhir.resources` R4B models; takes seconds."""
+def from_models(release: Release) -> dict[str, Any]:
+    """Read types and resources of a release out of the `fhir.resources` models; takes seconds."""
     import importlib
     import pkgutil
 
-    from fhir.resources import R4B
-    from fhir.resources.R4B.resource import Resource
     from fhir_core.fhirabstractmodel import FHIRAbstractModel
 
+    package = importlib.import_module(f"fhir.resources.{_MODELS[release]}")
+    resource: type = importlib.import_module(f"{package.__name__}.resource").Resource
     types: dict[str, dict[str, str]] = {}
     resources: list[str] = []
-    for module_info in pkgutil.iter_modules(R4B.__path__):
-        module = importlib.import_module(f"{R4B.__name__}.{module_info.name}")
+    for module_info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{module_info.name}")
         for model in vars(module).values():
             if not isinstance(model, type) or not issubclass(model, FHIRAbstractModel):
                 continue
             name = model.get_resource_type()
             types[name] = _elements_of(model)
-            if issubclass(model, Resource):
+            if issubclass(model, resource):
                 resources.append(name)
     return {"resources": sorted(set(resources)), "types": dict(sorted(types.items()))}
 
@@ -143,4 +172,6 @@ def _type_name(annotation: Any) -> str:
 
 
 if __name__ == "__main__":
-    _FILE.write_text(json.dumps(from_models(), separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+    for name in get_args(Release):
+        facts = json.dumps(from_models(name), separators=(",", ":"), sort_keys=True)
+        file_of(name).write_text(facts + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ def open_duckdb(work: Path, memory: str = "400MB") -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": "false",
         }
     )
-    connection.execute("SET TimeZone = 'UTC'; SET streaming_buffer_size = '64MB'")
+    connection.execute("SET TimeZone = 'UTC'; SET streaming_buffer_size = '8MB'")
     return connection
 
 

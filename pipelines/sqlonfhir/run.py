@@ -9,13 +9,15 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from pipelines.errors import TerminalError
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.sqlonfhir.fhir_types import r4
+from pipelines.sqlonfhir.fhir_types import FhirTypes, r4
 from pipelines.sqlonfhir.reading import open_duckdb, relation_of
+from pipelines.sqlonfhir.units import register_units
 from pipelines.sqlonfhir.values import NOT_SINGLE, quote
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 
@@ -30,13 +32,7 @@ def load_view(path: Path) -> CompiledView:
         TerminalError: `FILE-MISSING`.
     """
     try:
-        definition = json.loads(path.read_bytes())
-        return compile_view(
-            definition,
-            r4(),
-            key=lambda sql: f"split_part({sql}, '/', 2)",
-            secret=lambda sql: f"pseudonym_of_identifier({sql})",
-        )
+        return compile_plainly(json.loads(path.read_bytes()), r4())
     except OSError as error:
         raise _unreadable(path, error) from None
     except RecursionError:
@@ -44,6 +40,23 @@ def load_view(path: Path) -> CompiledView:
         raise ViewError("VIEW-UNSUPPORTED", what, where=str(path), remedy="Make it flatter.") from None
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
+
+
+def compile_plainly(definition: Any, types: FhirTypes) -> CompiledView:
+    """Compile a ViewDefinition whose keys are ids as they are in the resources.
+
+    The key of a reference by identifier only is null: no id is known, and the identifier may be a person's.
+
+    Raises:
+        ViewError: as `compile_view`.
+    """
+    return compile_view(
+        definition,
+        types,
+        key=lambda sql: f"nullif(regexp_extract({sql}, '^[A-Za-z]+/(.*)$', 1), '')",
+        secret=lambda sql: f"pseudonym_of_identifier({sql})",
+        codings=lambda sql: f"left(sha256({sql}), 32)",
+    )
 
 
 def run_view(view: CompiledView, resources: Path, out: Path | None, maximum_line_bytes: int) -> Counter[str]:
@@ -83,9 +96,12 @@ def run_view(view: CompiledView, resources: Path, out: Path | None, maximum_line
 def _write(view: CompiledView, resources: Path, rows: Path, folder: Path, maximum_line_bytes: int) -> Counter[str]:
     with open_duckdb(folder, memory="500MB") as connection:
         Pseudonyms(secrets.token_bytes(32), "").register(connection)
+        register_units(connection)
         try:
-            _copy(connection, view, resources, rows, maximum_line_bytes)
-            return Counter()
+            # DuckDB does not check the shape of what it keeps as JSON, nor keep the zeros of 1.00.
+            if not (view.schema.is_recursive or view.schema.keeps_decimals):
+                _copy(connection, view, resources, rows, maximum_line_bytes)
+                return Counter()
         except duckdb.Error as error:
             if NOT_SINGLE in str(error):
                 raise _not_single() from None
@@ -112,7 +128,8 @@ def _sieved(view: CompiledView, resources: Path, folder: Path, maximum: int) -> 
 
     left_out: Counter[str] = Counter()
     sieve = Sieve(folder, {view.resource: view.schema}, r4().resources)
-    for flaw, _ in sieve.sort(0, read_records(resources, maximum_line_bytes=maximum)):
+    decimals = str if view.schema.keeps_decimals else float
+    for flaw, _ in sieve.sort(0, read_records(resources, maximum_line_bytes=maximum, decimals=decimals)):
         if flaw.rule_id not in ("TYPE-NOT-MAPPED", "LINE-BLANK"):
             left_out[flaw.rule_id] += 1
     sieve.close()

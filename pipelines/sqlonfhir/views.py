@@ -11,15 +11,21 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.errors import TerminalError
+from pipelines.sqlonfhir import fhirpath
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
+from pipelines.sqlonfhir.repeats import find_repeat
+from pipelines.sqlonfhir.tags import UnitTable, codings_text, is_quantity, quantity_in, unit_for
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SELECT_KEYS = {"column", "select", "forEach", "forEachOrNull", "unionAll", "repeat", "id", "extension"}
+_UNFOLDING = {"forEach", "forEachOrNull", "repeat"}
+_NOTHING = "nothing"
+"""The type of the elements of a `repeat` whose paths do not exist."""
 _TAGS = {"ansi/type", "canonical", "pseudonym"}
 _ANSI = {
     "DATE": "CASE WHEN length({0}) >= 10 THEN TRY_CAST(left({0}, 10) AS DATE) END",
@@ -39,12 +45,18 @@ class ViewError(TerminalError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One output column: name, SQL over the relation it belongs to, DuckDB type, and whether it is a resource key."""
+    """One output column: name, SQL over the relation it belongs to, DuckDB type, and what the caller has to do.
+
+    A column of kind ``key`` holds ``Type/id`` and has to become a key; one of kind ``codings`` holds the text of
+    `codings_text` and has to become its id. Both only when `compile_view` was not told how. `unit` is what a tag
+    says of units: the UCUM unit that a quantity is converted to, or ``@name`` of a table of units.
+    """
 
     name: str
     sql: str
     type: str
-    is_key: bool = False
+    kind: Literal["value", "key", "codings"] = "value"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +67,13 @@ class CompiledView:
         resource: FHIR type of the resources it reads.
         outputs: output columns, in order.
         schema: what it reads of each resource.
-        is_flat: whether it gives at most one row per resource.
+        condition: SQL of whether a resource gives any row, as far as `where` says.
     """
 
     resource: str
     outputs: tuple[Column, ...]
     schema: Schema
-    is_flat: bool
-    _condition: str
+    condition: str
     _source: str
     _date_flaw: str
 
@@ -83,12 +94,6 @@ class CompiledView:
         """
         return self.sql(relation).replace("SELECT ", f"SELECT _row, {self._date_flaw} AS _date_flaw, ", 1)
 
-    def sql_of_struct(self) -> str:
-        """SQL of the one row that a flat view gives for a resource, `_date_flaw` first; null when it gives none."""
-        fields = ", ".join(f'"{column.name}" := {column.sql}' for column in self.outputs)
-        row = f"struct_pack(_date_flaw := {self._date_flaw}, {fields})"
-        return f"CASE WHEN {self._condition} THEN {row} END"
-
 
 @dataclass(slots=True)
 class _Scope:
@@ -99,25 +104,46 @@ class _Scope:
     in_reach: list[str] = field(default_factory=list)
 
 
-def compile_view(view: Mapping[str, Any], types: FhirTypes, *, key: KeySql | None, secret: KeySql) -> CompiledView:
+def compile_view(
+    view: Mapping[str, Any],
+    types: FhirTypes,
+    *,
+    key: KeySql | None,
+    secret: KeySql,
+    codings: KeySql | None,
+    units: Mapping[str, UnitTable] | None = None,
+) -> CompiledView:
     """Compile a ViewDefinition.
 
     Args:
         view: the ViewDefinition as parsed JSON.
         types: the FHIR release it is about.
         key: SQL from ``Type/id`` to the key that getResourceKey() and getReferenceKey() give; None to have
-            ``Type/id`` itself in columns with `is_key`, which the caller must turn into keys.
+            ``Type/id`` itself in columns of kind ``key``, which the caller must turn into keys.
         secret: SQL from a direct identifier to its pseudonym, for columns with the tag `pseudonym`.
+        codings: SQL from the text of `codings_text` to its id, for columns with the tag `codings`; None to have that
+            text itself in columns of kind ``codings``.
+        units: by name, the tables that the tags `ucum` and `ucum/unit` may point to as ``@name``.
 
     Raises:
         ViewError: with the path of the offending part, for example ``select[0].column[1].path``.
     """
-    return _Compiler(view, types, key, secret).compile()
+    return _Compiler(view, types, key, secret, codings, units or {}).compile()
 
 
 class _Compiler:
-    def __init__(self, view: Mapping[str, Any], types: FhirTypes, key: KeySql | None, secret: KeySql) -> None:
+    def __init__(
+        self,
+        view: Mapping[str, Any],
+        types: FhirTypes,
+        key: KeySql | None,
+        secret: KeySql,
+        codings: KeySql | None,
+        units: Mapping[str, UnitTable],
+    ) -> None:
         self._view = view
+        self._units = units
+        self._codings = codings
         self._types = types
         self._key = key
         self._secret = secret
@@ -130,20 +156,22 @@ class _Compiler:
         resource = self._view.get("resource")
         if not isinstance(resource, str) or resource not in self._types.resources:
             raise _invalid("it must name a FHIR resource type", "resource")
-        self._expressions = Expressions(self._types, dict(self._constants()), self._key)
         schema = Schema()
         root = Value("TRUE", resource, schema=schema, resource=True)
+        self._expressions = Expressions(self._types, root, dict(self._constants()), self._key)
         condition = self._condition(root)
         relation = _RELATION if condition == "TRUE" else f"(SELECT * FROM {_RELATION} WHERE {condition})"
-        unfolded = relation
         selects = _list_of_objects(self._view.get("select"), "select")
         if not selects:
             raise _invalid("it needs at least one select", "select")
         relation, columns = self._selects(selects, "select", relation, _Scope(root))
         if not columns:
             raise _invalid("it has no column", "select")
-        date_flaw = self._date_flaw(columns)
-        return CompiledView(resource, tuple(columns), schema, relation == unfolded, condition, relation, date_flaw)
+        filled = self._expressions.filled
+        outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
+        return CompiledView(
+            resource, outputs, schema, filled(condition), filled(relation), filled(self._date_flaw(columns))
+        )
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}
@@ -202,12 +230,14 @@ class _Compiler:
     def _select(self, select: Mapping[str, Any], place: str, relation: str, scope: _Scope) -> tuple[str, list[Column]]:
         if unknown := set(select) - _SELECT_KEYS:
             raise _invalid(f"a select has no '{min(unknown)}'", place)
-        if "repeat" in select:
-            raise _invalid("repeat is not supported yet", f"{place}.repeat", "VIEW-UNSUPPORTED")
-        if "forEach" in select and "forEachOrNull" in select:
-            raise _invalid("it has forEach or forEachOrNull, not both", place)
+        if len(unfolding := _UNFOLDING & set(select)) > 1:
+            raise _invalid(f"it has one of {', '.join(sorted(unfolding))}", place)
         inner = scope
-        if "forEach" in select or "forEachOrNull" in select:
+        if scope.this.type == _NOTHING:
+            pass
+        elif "repeat" in select:
+            relation, inner = self._repeat(select, f"{place}.repeat", relation, scope)
+        elif unfolding:
             relation, inner = self._for_each(select, place, relation, scope)
         columns = [
             self._column(column, f"{place}.column[{i}]", inner)
@@ -247,6 +277,36 @@ class _Compiler:
         )
         return f"(SELECT *, {', '.join(unnest)} FROM {relation})", inner
 
+    def _repeat(self, select: Mapping[str, Any], place: str, relation: str, scope: _Scope) -> tuple[str, _Scope]:
+        paths = select["repeat"]
+        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+            raise _invalid("it must be a list of paths", place)
+        try:
+            repeat = find_repeat(self._types, scope.this, paths)
+        except (ExpressionError, fhirpath.FhirPathSyntaxError) as error:
+            code = "VIEW-UNSUPPORTED" if "not supported" in str(error) else "VIEW-INVALID"
+            raise _invalid(str(error), place, code) from None
+        if repeat is None:
+            return f"(SELECT * FROM {relation} WHERE FALSE)", _Scope(Value("NULL", _NOTHING), "0", scope.in_reach)
+        self._unnested += 1
+        n = self._unnested
+        counted = "%rowIndex" in str(select)
+        number, index = (
+            ", row_number() OVER () AS _n",
+            f", row_number() OVER (PARTITION BY _n ORDER BY j.id) - 1 AS _i{n}",
+        )
+        element = self._expressions.parsed("j.value", repeat.schema)
+        source = f"(SELECT *, {repeat.document} AS _document{number if counted else ''} FROM {relation}) d"
+        working = "_document, _n" if counted else "_document"
+        rows = (
+            f"(SELECT d.* EXCLUDE ({working}), {element} AS _e{n}{index if counted else ''}"
+            f" FROM {source}, json_tree(d._document) j"
+            f" WHERE j.type = 'OBJECT' AND regexp_full_match(j.fullkey, {quote(repeat.pattern)}))"
+        )
+        reach = [*scope.in_reach, f"_e{n}", *([f"_i{n}"] if counted else [])]
+        this = Value(f"_e{n}", repeat.type, schema=repeat.schema)
+        return rows, _Scope(this, f"_i{n}" if counted else "0", reach)
+
     def _union(
         self,
         branches: Sequence[Mapping[str, Any]],
@@ -282,16 +342,71 @@ class _Compiler:
         name = column.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _invalid("a column name starts with a letter and holds letters, digits and _", f"{place}.name")
+        if scope.this.type == _NOTHING:
+            several = "[]" if column.get("collection") is True else ""
+            type_ = SQL_TYPES.get(str(column.get("type")), "VARCHAR") + several
+            return Column(name, f"NULL::{type_}", type_)
         value = self._expression(column.get("path"), f"{place}.path", scope)
+        tags = {str(tag.get("name")): tag for tag in _list_of_objects(column.get("tag", []), f"{place}.tag")}
+        for tag in ("codings", "ucum", "ucum/unit"):
+            if tag in tags:
+                if len(tags) > 1:
+                    raise _invalid(f"the tag '{tag}' goes with no other", f"{place}.tag")
+                setting = tags[tag].get("value")
+                match tag:
+                    case "codings":
+                        return self._codings_column(name, value, setting, column, place)
+                    case "ucum":
+                        read = self._ucum_column(name, value, self._unit(setting, place, scope), column, place)
+                        return replace(read, unit=str(setting))
+                return replace(self._unit_column(name, value, setting, place), unit=str(setting))
+        return self._plain_column(name, value, column, place)
+
+    def _plain_column(self, name: str, value: Value, column: Mapping[str, Any], place: str) -> Column:
         if value.resource or value.type not in SQL_TYPES:
             raise _invalid(f"a column holds a primitive, not {value.type}", f"{place}.path")
-        sql, is_key = single(value), value.type == KEY
-        if is_key and (column.get("collection") is True or column.get("tag")):
+        sql = single(value)
+        if value.type == KEY and (column.get("collection") is True or column.get("tag")):
             raise _invalid("a column of several or tagged keys is not supported", place, "VIEW-UNSUPPORTED")
         if column.get("collection") is True:
             sql = f"coalesce({compact(value)}, [])" if value.many else f"list_filter([{sql}], lambda x: x IS NOT NULL)"
         type_ = SQL_TYPES[value.type] + ("[]" if column.get("collection") is True else "")
-        return self._tagged(Column(name, sql, type_, is_key), column, place)
+        return self._tagged(Column(name, sql, type_, "key" if value.type == KEY else "value"), column, place)
+
+    def _codings_column(self, name: str, value: Value, element: Any, column: Mapping[str, Any], place: str) -> Column:
+        if name != f"{element}_codings_id" or column.get("collection") is not True or value.type != "Coding":
+            what = "the tag 'codings' is for a collection of Coding, in a column <value of the tag>_codings_id"
+            raise _invalid(what, f"{place}.tag")
+        text = codings_text(self._expressions, value)
+        if self._codings is None:
+            return Column(name, text, "VARCHAR", "codings")
+        return Column(name, self._codings(text), "VARCHAR")
+
+    def _ucum_column(self, name: str, value: Value, unit: str, column: Mapping[str, Any], place: str) -> Column:
+        if value.schema is None or not is_quantity(self._types, value.type) or column.get("collection") is True:
+            raise _invalid(f"the tag 'ucum' is for one Quantity, not {value.type}", f"{place}.tag")
+        return Column(name, quantity_in(self._expressions, value, unit), "DOUBLE")
+
+    def _unit(self, unit: Any, place: str, scope: _Scope) -> str:
+        """SQL of the unit that a `ucum` tag names; ``@table`` looks it up by the codings in `code`."""
+        if not isinstance(unit, str) or not unit:
+            raise _invalid("the tag 'ucum' names a UCUM unit", f"{place}.tag")
+        if not unit.startswith("@"):
+            return quote(unit)
+        codings = self._expression("code.coding", f"{place}.tag", scope)
+        return unit_for(self._expressions, codings, self._unit_table(unit, place))
+
+    def _unit_column(self, name: str, value: Value, setting: Any, place: str) -> Column:
+        if value.type != "Coding":
+            raise _invalid(f"the tag 'ucum/unit' is for codings, not {value.type}", f"{place}.tag")
+        return Column(name, unit_for(self._expressions, value, self._unit_table(setting, place)), "VARCHAR")
+
+    def _unit_table(self, setting: Any, place: str) -> UnitTable:
+        if not isinstance(setting, str) or not setting.startswith("@"):
+            raise _invalid("a table of units is written as @name", f"{place}.tag")
+        if (table := self._units.get(setting[1:])) is None:
+            raise _invalid(f"the table of units {setting} is not known here", f"{place}.tag", "VIEW-UNSUPPORTED")
+        return table
 
     def _tagged(self, output: Column, column: Mapping[str, Any], place: str) -> Column:
         for i, tag in enumerate(_list_of_objects(column.get("tag", []), f"{place}.tag")):

@@ -70,7 +70,7 @@ class CodeBook:
 
 
 def load_codes(folder: Path = CODES_FOLDER) -> CodeBook:
-    """Read every CSV file of a folder (columns value_set, version, system, code, display, source).
+    """Read every value set of a folder: CSV files with the columns value_set, version, system, code, display, source.
 
     Raises:
         TerminalError: `SYNTHETIC-CODE-MISSING` when the folder holds no value set.
@@ -79,6 +79,8 @@ def load_codes(folder: Path = CODES_FOLDER) -> CodeBook:
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="utf-8-sig", newline="") as lines:
             for row in csv.DictReader(lines):
+                if "value_set" not in row:
+                    break  # a table of another kind, such as the units of laboratory tests
                 code = Code(row["system"], row["code"], row["display"])
                 rows.setdefault(row["value_set"], []).append(code)
     if not rows:

@@ -91,11 +91,53 @@ def _missing_reference(resource: Resource, turn: int) -> None:
     resource["subject"] = {"reference": f"Patient/onbekend-{turn}", "type": "Patient"}
 
 
+def _missing_id(resource: Resource, turn: int) -> None:
+    del resource["id"]
+
+
+def _missing_status(resource: Resource, turn: int) -> None:
+    del resource["status"]
+
+
+def _unknown_status(resource: Resource, turn: int) -> None:
+    resource["status"] = ("klaar", "Final", "definitief")[turn % 3]
+
+
+def _missing_subject(resource: Resource, turn: int) -> None:
+    """No patient, or one that is only named in words."""
+    if turn % 2:
+        resource["subject"] = {"display": "zie dossier"}
+    else:
+        del resource["subject"]
+
+
+def _missing_unit(resource: Resource, turn: int) -> None:
+    """A number with a unit in words only, or with none."""
+    for name in ("system", "code", *(["unit"] if turn % 2 else [])):
+        del resource["valueQuantity"][name]
+
+
+def _implausible_value(resource: Resource, turn: int) -> None:
+    """Grams taken for kilograms, a sign slipped in, or a weight lost."""
+    resource["valueQuantity"]["value"] = (82_500.0, -82.5, 0.0)[turn % 3]
+
+
+def _before_birth(resource: Resource, turn: int) -> None:
+    resource["effectiveDateTime"] = f"19{turn % 9:02}-05-01"
+
+
 _CHANGES: dict[str, Callable[[Resource, int], None]] = {
     "wrong-type": _wrong_type,
     "impossible-date": _impossible_date,
     "unknown-unit": _unknown_unit,
     "unmapped-code": _unmapped_code,
     "missing-reference": _missing_reference,
+    "missing-id": _missing_id,
+    "missing-status": _missing_status,
+    "unknown-status": _unknown_status,
+    "missing-subject": _missing_subject,
+    "missing-unit": _missing_unit,
+    "implausible-value": _implausible_value,
+    "before-birth": _before_birth,
 }
 KINDS = ("broken-json", *_CHANGES, "duplicate")

@@ -7,34 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import duckdb
-import pyarrow as pa
-
-_DANGLING = """
-    SELECT row FROM rows ANTI JOIN targets USING (institution, key)
-    WHERE key IS NOT NULL
-    ORDER BY row
-"""
-
-_KEYS = pa.schema([("institution", pa.string()), ("key", pa.string())])
+from pipelines.validate.rules import ReferenceRule
+from pipelines.validate.workspace import ROW, Workspace
 
 
-def find_dangling(table: pa.Table, column: str, targets: Iterable[pa.Table], target_column: str) -> tuple[int, ...]:
-    """Positions of rows whose key names no row of any of the target tables of the same institution.
+def find_dangling(
+    workspace: Workspace, table: str, column: str, targets: Iterable[tuple[str, str]]
+) -> tuple[int, list[int]]:
+    """How many accepted rows of a table have a key, and the positions of those whose key names no accepted row.
 
     Args:
         table: the table that refers; rows without a key are left out, a rule of the suite is about those.
         column: the key column of `table`.
-        targets: tables with the columns `institution` and `target_column`.
-        target_column: the column the key should be found in.
+        targets: SQL of a relation with `institution`, and its column the key should be found in.
     """
-    known = pa.concat_tables([_KEYS.empty_table(), *(_keys(each, target_column) for each in targets)])
-    rows = _keys(table, column).append_column("row", pa.array(range(table.num_rows), pa.int64()))
-    with duckdb.connect() as connection:
-        connection.register("rows", rows)
-        connection.register("targets", known)
-        return tuple(row for (row,) in connection.execute(_DANGLING).fetchall())
+    known = " UNION ALL ".join(f'SELECT institution, "{key}" AS key FROM {relation}' for relation, key in targets)
+    known = known or "SELECT NULL::VARCHAR AS institution, NULL::VARCHAR AS key LIMIT 0"
+    rows = f'SELECT institution, "{column}" AS key, {ROW} FROM {workspace.accepted(table)} WHERE key IS NOT NULL'
+    counted = workspace.connection.execute(f"SELECT count(*) FROM ({rows})").fetchone()
+    dangling = workspace.connection.execute(
+        f"SELECT {ROW} FROM ({rows}) ANTI JOIN ({known}) AS known USING (institution, key) ORDER BY {ROW}"
+    ).fetchnumpy()[ROW]
+    return (counted[0] if counted else 0), [int(row) for row in dangling]
 
 
-def _keys(table: pa.Table, column: str) -> pa.Table:
-    return table.select(["institution", column]).rename_columns(_KEYS.names).cast(_KEYS)
+def targets_of(workspace: Workspace, rule: ReferenceRule, *, known_patients: bool) -> list[tuple[str, str]]:
+    """The relations a rule's key may name a row of: accepted rows of this batch, and patients of earlier batches."""
+    targets = [
+        (workspace.accepted(target.table), target.column)
+        for target in rule.targets
+        if target.table in workspace.columns
+    ]
+    if known_patients and any(target.table == "zib_patient" for target in rule.targets):
+        targets.append(("known_patients", "patient_key"))
+    return targets

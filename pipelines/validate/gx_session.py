@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -20,17 +20,23 @@ import pyarrow.compute as pc
 
 from pipelines.errors import TerminalError
 from pipelines.validate.rules import Suite
+from pipelines.validate.workspace import ROW as POSITION
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
+    from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.datasource.fluent.interfaces import Batch
+    from great_expectations.expectations.expectation import Expectation
 
 ROW = "row"
 """Name of the data frame's index: the row's position in the Arrow table. As an index it is also much faster
 for Great Expectations to report than a column (measured: 0.5 s against 14 s for 200,000 failing rows)."""
 
-PRIVACY: Mapping[str, Any] = {"exclude_unexpected_values": True, "unexpected_index_column_names": [ROW]}
+PRIVACY: Mapping[str, Any] = {
+    "exclude_unexpected_values": True,
+    "unexpected_index_column_names": [ROW],
+    "return_unexpected_index_query": False,
+}
 
 # Great Expectations compares datetime64[ns] columns as a whole and others value by value (6x slower). What
 # lies outside the range of ns is clamped: still before 1900 or after any as-of date, and still in order.
@@ -39,17 +45,19 @@ _EARLIEST, _LATEST = datetime(1678, 1, 1), datetime(2262, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one rule found in one table.
+    """What one rule found in one chunk of a table.
 
     Attributes:
-        checked: how many rows had something to check.
+        rows: how many rows it was asked about: those its row condition holds for.
+        checked: how many of those had something to check.
         failed: how many of those failed.
-        rows: positions of the failed rows, for a rule of severity ``error``; empty for a warning.
+        failed_rows: positions of the failed rows, when they were asked for.
     """
 
+    rows: int
     checked: int
     failed: int
-    rows: tuple[int, ...] = ()
+    failed_rows: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -79,37 +87,58 @@ class GxSession:
         context.enable_analytics(False)
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("batch").add_dataframe_asset("table")
+        self.context = context
+        self._suites: dict[str, dict[str, Expectation]] = {}
         self._table = asset.add_batch_definition_whole_dataframe("whole")
 
-    def run(self, suite: Suite, table: pa.Table, as_of: date) -> dict[str, Outcome]:
-        """What each rule of a suite finds in a table, by rule_id and in the suite's order.
+    def run(
+        self, suite: Suite, chunk: pa.Table, as_of: date, *, enough_examples: Collection[str] = ()
+    ) -> dict[str, Outcome]:
+        """What each rule of a suite finds in a chunk of a table, by rule_id and in the suite's order.
 
-        All rules are first asked how many rows fail; only the error rules that failed are asked which.
+        All rules are first asked how many rows fail. Of those that failed, the errors are asked which rows, and the
+        warnings too, unless there are `enough_examples` of them. A rule whose column is empty in the whole chunk is
+        not asked: it has nothing to check.
+
+        Args:
+            chunk: the columns the suite reads and the position of each row, as `frames.frame_sql` gives them.
 
         Raises:
-            TerminalError: ``EXPECTATIONS-INVALID``, ``EXPECTATION-COLUMN-UNKNOWN`` or ``EXPECTATION-FAILED``
-                when a rule cannot be evaluated on this table.
+            TerminalError: ``EXPECTATIONS-INVALID`` or ``EXPECTATION-FAILED`` when a rule cannot be evaluated on this
+                table.
         """
-        batch = self._table.get_batch(batch_parameters={"dataframe": _data_frame(suite, table)})
+        if suite.table not in self._suites:
+            self._suites[suite.table] = _expectations(suite)
+        built = self._suites[suite.table]
+        asked = {rule_id: each for rule_id, each in built.items() if not _has_nothing_to_check(each, chunk)}
+        batch = self._table.get_batch(batch_parameters={"dataframe": _data_frame(chunk)})
         parameters = {"as_of": datetime.combine(as_of, time.max)}
-        counts = self._validate(batch, suite, suite.expectations, parameters, "BASIC")
-        failed_errors = [
-            expectation
-            for rule, expectation in zip(suite.rules, suite.expectations, strict=True)
-            if rule.severity == "error" and counts[rule.rule_id]["unexpected_count"]
+        counts = self._validate(batch, suite, asked.values(), parameters, "BASIC")
+        wanted = [
+            asked[rule.rule_id]
+            for rule in suite.rules
+            if rule.rule_id in asked
+            and counts[rule.rule_id]["unexpected_count"]
+            and (rule.severity == "error" or rule.rule_id not in enough_examples)
         ]
-        positions = self._validate(batch, suite, failed_errors, parameters, "COMPLETE")
-        return {rule.rule_id: _outcome(counts[rule.rule_id], positions.get(rule.rule_id)) for rule in suite.rules}
+        positions = self._validate(batch, suite, wanted, parameters, "COMPLETE")
+        nothing = {"element_count": chunk.num_rows, "missing_count": chunk.num_rows, "unexpected_count": 0}
+        return {
+            rule.rule_id: _outcome(counts.get(rule.rule_id, nothing), positions.get(rule.rule_id))
+            for rule in suite.rules
+        }
 
     def _validate(
         self,
         batch: Batch,
         suite: Suite,
-        expectations: Iterable[Mapping[str, Any]],
+        expectations: Iterable[Expectation],
         parameters: dict[str, Any],
         result_format: str,
     ) -> dict[str, dict[str, Any]]:
-        gx_suite = _gx_suite(suite.table, expectations)
+        import great_expectations as gx
+
+        gx_suite = gx.ExpectationSuite(name=suite.table, expectations=list(expectations))
         if not gx_suite.expectations:
             return {}
         result = batch.validate(
@@ -120,40 +149,43 @@ class GxSession:
         return _results_by_rule(suite, result)
 
 
-def _gx_suite(table: str, expectations: Iterable[Mapping[str, Any]]) -> ExpectationSuite:
-    import great_expectations as gx
+def _expectations(suite: Suite) -> dict[str, Expectation]:
+    """The expectations of a suite by rule_id."""
     from great_expectations.exceptions.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    built = []
-    for each in expectations:
+    built = {}
+    for each in suite.expectations:
         rule_id = each["meta"]["rule_id"]
         try:
             # Great Expectations copies the meta some fifty times per rule, so only the rule_id goes along.
-            configuration = ExpectationConfiguration(each["type"], each["kwargs"], {"rule_id": rule_id})
-            built.append(configuration.to_domain_obj())
+            configuration = ExpectationConfiguration(each["type"], dict(each["kwargs"]), {"rule_id": rule_id})
+            built[rule_id] = configuration.to_domain_obj()
         except (GreatExpectationsError, TypeError, ValueError):
             raise TerminalError(
                 "EXPECTATIONS-INVALID",
                 f"rule {rule_id} is no expectation that Great Expectations knows, or its arguments are wrong",
-                where=f"{table}.yaml",
+                where=f"{suite.table}.yaml",
                 remedy="Correct its type or kwargs; expectations/README.md has an example.",
             ) from None
-    return gx.ExpectationSuite(name=table, expectations=built)
+    return built
 
 
-def _data_frame(suite: Suite, table: pa.Table) -> pd.DataFrame:
-    """The columns the suite reads; dates as datetime64[ns], rows named by their position."""
-    unknown = [name for name in suite.columns if name not in table.column_names]
-    if unknown:
-        raise TerminalError(
-            "EXPECTATION-COLUMN-UNKNOWN",
-            f"the suite reads column {', '.join(unknown)}, which the table does not have",
-            where=suite.table,
-            remedy="Correct the column name in the suite, or add the column to the ZIB's view.",
-        )
-    frame: pd.DataFrame = pa.table({name: _comparable(table[name]) for name in suite.columns}).to_pandas()
-    frame.index.name = ROW
+def _has_nothing_to_check(expectation: Expectation, chunk: pa.Table) -> bool:
+    """Whether a column that the expectation judges is empty throughout (and it is not about being empty)."""
+    if expectation.expectation_type == "expect_column_values_to_not_be_null":
+        return False
+    judged = [getattr(expectation, name, None) for name in ("column", "column_A", "column_B")]
+    return any(name is not None and chunk[name].null_count == chunk.num_rows for name in judged)
+
+
+def _data_frame(chunk: pa.Table) -> pd.DataFrame:
+    """Dates as datetime64[ns], rows named by their position."""
+    import pandas as pd
+
+    columns = [name for name in chunk.column_names if name != POSITION]
+    frame: pd.DataFrame = pa.table({name: _comparable(chunk[name]) for name in columns}).to_pandas()
+    frame.index = pd.Index(chunk[POSITION].to_numpy(), name=ROW)
     return frame
 
 
@@ -184,9 +216,10 @@ def _results_by_rule(suite: Suite, result: ExpectationSuiteValidationResult) -> 
 
 def _outcome(counts: Mapping[str, Any], positions: Mapping[str, Any] | None) -> Outcome:
     """`counts` and `positions` are the result dicts of Great Expectations for one rule."""
-    rows = positions["unexpected_index_list"][0][ROW] if positions else []
+    failed_rows = positions["unexpected_index_list"][0][ROW] if positions else []
     return Outcome(
+        rows=counts["element_count"],
         checked=counts["element_count"] - counts.get("missing_count", 0),
         failed=counts["unexpected_count"],
-        rows=tuple(int(row) for row in rows),
+        failed_rows=tuple(int(row) for row in failed_rows),
     )

@@ -1,6 +1,6 @@
-"""The table of all rules in `docs/validation.md`, made from `expectations/` so that it cannot fall behind.
+"""The pages of all rules in `docs/validation/`, made from `expectations/` so that they cannot fall behind.
 
-`python -m pipelines.validate.handbook docs/validation.md expectations` writes it into the page.
+`python -m pipelines.validate.handbook docs/validation expectations` writes them.
 """
 
 from __future__ import annotations
@@ -9,41 +9,36 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.errors import TerminalError
 from pipelines.validate.rules import Rule, load_reference_rules, load_suites
 
-BEGIN = "<!-- rules: made by `python -m pipelines.validate.handbook docs/validation.md expectations` -->"
-END = "<!-- end of rules -->"
+_INDEX, _REFERENCES = "README.md", "references.md"
 
 
-def rule_tables(expectations: Path) -> str:
-    """All rules as Markdown: one table per suite, and one for the rules over more than one table."""
-    sections = [
-        f"### {name}\n\n{suite.meta['about']} Zib: {suite.meta['zib']}; profile {suite.meta['profile']}.\n\n"
-        + _table(suite.rules)
-        for name, suite in load_suites(expectations).items()
-    ]
-    references = [each.rule for each in load_reference_rules(expectations)]
-    sections.append(f"### More than one table\n\n{_table(references)}")
-    return "\n\n".join(sections)
+def pages(expectations: Path) -> dict[str, str]:
+    """Markdown by file name: one page per suite, one for the rules over more than one table, and an index."""
+    suites = load_suites(expectations)
+    references = load_reference_rules(expectations)
+    made = {
+        f"{name}.md": f"# {name}\n\n{suite.meta['about']} Zib: {suite.meta['zib']};"
+        f" profile {suite.meta['profile']}.\n\n{_table(suite.rules)}"
+        for name, suite in suites.items()
+    }
+    made[_REFERENCES] = (
+        "# References between tables\n\nA key should name a row of another table; which ones: "
+        "`expectations/cross_table.yaml`.\n\n" + _table(each.rule for each in references)
+    )
+    lines = ["# All rules", "", "Made by `python -m pipelines.validate.handbook docs/validation expectations`.", ""]
+    lines += ["| table | errors | warnings |", "|---|---|---|"]
+    for name, suite in suites.items():
+        lines.append(_index_row(name, f"{name}.md", suite.rules))
+    lines.append(_index_row("references between tables", _REFERENCES, [each.rule for each in references]))
+    made[_INDEX] = "\n".join(lines) + "\n"
+    return made
 
 
-def with_rule_tables(page: str, expectations: Path) -> str:
-    """The page with the part between its markers replaced by `rule_tables`.
-
-    Raises:
-        TerminalError: ``HANDBOOK-MARKERS-MISSING`` when the page does not hold both markers.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise TerminalError(
-            "HANDBOOK-MARKERS-MISSING",
-            "the page does not mark where the rules go",
-            where="docs/validation.md",
-            remedy=f"Put these two lines back: {BEGIN} and {END}",
-        )
-    return f"{before}{BEGIN}\n\n{rule_tables(expectations)}\n\n{END}{after}"
+def _index_row(name: str, page: str, rules: Iterable[Rule]) -> str:
+    severities = [rule.severity for rule in rules]
+    return f"| [{name}]({page}) | {severities.count('error')} | {severities.count('warning')} |"
 
 
 def _table(rules: Iterable[Rule]) -> str:
@@ -54,9 +49,17 @@ def _table(rules: Iterable[Rule]) -> str:
     for rule in rules:
         cells = (f"`{rule.rule_id}`", rule.severity, rule.reason, rule.sentence_nl, rule.source, rule.owner)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
+
+
+def write_pages(folder: Path, expectations: Path) -> None:
+    """Replace the pages in a folder."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.md"):
+        old.unlink()
+    for name, text in pages(expectations).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    target, source = Path(sys.argv[1]), Path(sys.argv[2])
-    target.write_text(with_rule_tables(target.read_text(encoding="utf-8"), source), encoding="utf-8")
+    write_pages(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Checks FHIR resources against the R4B models of `fhir.resources`: all of a small batch, a sample of a large one.
+"""Checks FHIR resources against the R4B and STU3 models of `fhir.resources`: a small batch whole, a large one sampled.
 
 The models check types, cardinalities and unknown elements, not codes or profiles. They are 60 times slower
 than reading the resources, hence the sample. Their messages quote the input, so only the path and the kind of
@@ -7,22 +7,33 @@ a problem are kept.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.errors import TerminalError
+from pipelines.sqlonfhir.fhir_types import Release
+from pipelines.sqlonfhir.values import quote
+from pipelines.zib.releases import FOLDERS, release_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
+_PACKAGES: Mapping[Release, str] = {"r4": "R4B", "stu3": "STU3"}
+
 Place = tuple[str, int]
 """(source_file, source_line): where a resource is in the export."""
+
+Fetch = Callable[[Sequence[Place]], Iterable[tuple[str, int, str]]]
+"""Gives the text of the resources at these places, as (source_file, source_line, text)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +117,24 @@ class ResourceCheckReport:
         return sum(stratum.failed for stratum in self.strata)
 
 
+@dataclass(frozen=True, slots=True)
+class ExplainedReport:
+    """How many resources were rejected by table rules, and how many of those were also checked and failed here."""
+
+    rejected: int
+    checked: int
+    failed: int
+    limit: int
+
+
 def check_resource(text: str) -> list[ResourceProblem]:
-    """The problems of one resource, none when it fits the FHIR R4B model of its type.
+    """The problems of one resource, none when it fits the FHIR model of its type and release.
+
+    A resource that does not tell its release is judged by the release it fits best.
 
     Args:
         text: the resource as JSON.
     """
-    from pydantic import ValidationError
-
     try:
         resource = json.loads(text)
     except (ValueError, RecursionError):
@@ -123,9 +144,17 @@ def check_resource(text: str) -> list[ResourceProblem]:
     resource_type = resource.get("resourceType")
     if not isinstance(resource_type, str):
         return [ResourceProblem("resourceType", "missing")]
-    model = _model(resource_type)
-    if model is None:
+    models = {release: model for release in FOLDERS if (model := _model(release, resource_type)) is not None}
+    if not models:
         return [ResourceProblem("resourceType", "type_unknown")]
+    told = release_of(resource)
+    chosen = [models[told]] if told in models else list(models.values())
+    return min((_problems(model, resource_type, text) for model in chosen), key=len)
+
+
+def _problems(model: type[BaseModel], resource_type: str, text: str) -> list[ResourceProblem]:
+    from pydantic import ValidationError
+
     try:
         model.model_validate_json(text)
     except ValidationError as error:
@@ -137,16 +166,16 @@ def check_resource(text: str) -> list[ResourceProblem]:
     return []
 
 
-def _model(resource_type: str) -> type[BaseModel] | None:
-    """The model of a FHIR resource type; None for a type that is unknown or no resource."""
-    from fhir.resources.R4B import get_fhir_model_class
-    from fhir.resources.R4B.resource import Resource
-
+@cache
+def _model(release: Release, resource_type: str) -> type[BaseModel] | None:
+    """The model of a FHIR resource type in a release; None for a type that it does not know or that is no resource."""
+    package = import_module(f"fhir.resources.{_PACKAGES[release]}")
     try:
-        model = get_fhir_model_class(resource_type)
+        model: type[BaseModel] = package.get_fhir_model_class(resource_type)
     except (KeyError, ValueError):
         return None
-    return model if issubclass(model, Resource) else None
+    base = import_module(f"fhir.resources.{_PACKAGES[release]}.resource").Resource
+    return model if issubclass(model, base) else None
 
 
 def _is_empty_companion(error: ErrorDetails) -> bool:
@@ -165,11 +194,10 @@ def _problem(resource_type: str, error: ErrorDetails) -> ResourceProblem:
 
 
 def check_resources(
-    index: pa.Table,
-    fetch: Callable[[Sequence[Place]], Iterable[tuple[str, int, str]]],
+    index: duckdb.DuckDBPyRelation,
+    fetch: Fetch,
     *,
     batch_id: str,
-    also: Collection[Place] = (),
     limit: int = 2000,
     per_stratum: int = 200,
 ) -> tuple[list[ResourceFailure], ResourceCheckReport]:
@@ -182,16 +210,54 @@ def check_resources(
         index: the readable resources: `source_file`, `source_line`, `resource_type`, `profile` (may be null).
         fetch: gives the text of the resources at these places, as (source_file, source_line, text).
         batch_id: seed of the sample.
-        also: places to check whatever the sample is, such as those that failed elsewhere.
         limit: a batch of at most this many resources is checked as a whole.
         per_stratum: sample size per resource type and profile.
 
     Raises:
         TerminalError: ``RESOURCE-NOT-FETCHED`` when `fetch` leaves out a place.
     """
-    policy: Literal["all", "sample"] = "all" if index.num_rows <= limit else "sample"
-    chosen = _choose(index, batch_id, also, index.num_rows if policy == "all" else per_stratum)
-    types = {(file, line): resource_type for file, line, resource_type, _ in chosen}
+    total = len(index)
+    policy: Literal["all", "sample"] = "all" if total <= limit else "sample"
+    size = total if policy == "all" else per_stratum
+    chosen = _rows(index, _CHOOSE.format(batch_id=quote(batch_id), size=size))
+    failures = _check({(file, line): resource_type for file, line, resource_type, _ in chosen}, fetch, batch_id)
+    failed = {(failure.source_file, failure.source_line) for failure in failures}
+    checked = Counter((kind, profile) for _, _, kind, profile in chosen)
+    invalid = Counter((kind, profile) for file, line, kind, profile in chosen if (file, line) in failed)
+    strata = tuple(
+        StratumReport(kind, profile, count, checked[kind, profile], invalid[kind, profile])
+        for kind, profile, count in _rows(index, _COUNT)
+    )
+    return failures, ResourceCheckReport(policy, limit, per_stratum, strata)
+
+
+def explain(
+    index: duckdb.DuckDBPyRelation,
+    fetch: Fetch,
+    rejected: Collection[Place],
+    *,
+    batch_id: str,
+    limit: int = 1000,
+) -> tuple[list[ResourceFailure], ExplainedReport]:
+    """Checks resources that were rejected for another reason, at most `limit` of them, chosen by a hash.
+
+    Raises:
+        TerminalError: ``RESOURCE-NOT-FETCHED`` when `fetch` leaves out a place.
+    """
+    chosen = sorted(rejected, key=lambda place: hashlib.md5(f"{batch_id}|{place[0]}|{place[1]}".encode()).digest())
+    types = dict.fromkeys(sorted(chosen[:limit]), "")
+    for file, line, resource_type, _ in _at(index, types):
+        types[file, line] = resource_type
+    failures = _check(types, fetch, batch_id)
+    return failures, ExplainedReport(rejected=len(rejected), checked=len(types), failed=len(failures), limit=limit)
+
+
+def keys_of(index: duckdb.DuckDBPyRelation, places: Collection[Place]) -> dict[Place, str | None]:
+    """The resource_key of the resources at these places."""
+    return {(file, line): key for file, line, _, key in _at(index, places)}
+
+
+def _check(types: Mapping[Place, str], fetch: Fetch, batch_id: str) -> list[ResourceFailure]:
     failures, fetched = [], set()
     for file, line, text in fetch(list(types)):
         fetched.add((file, line))
@@ -205,50 +271,37 @@ def check_resources(
             where=f"batch {batch_id}",
             remedy="Check that the landed export is complete and unchanged.",
         )
-    return failures, ResourceCheckReport(policy, limit, per_stratum, _strata(index, chosen, failures))
+    return failures
 
 
 _CHOOSE = """
     SELECT source_file, source_line, resource_type, profile FROM resources
     QUALIFY row_number() OVER (
-                PARTITION BY resource_type, profile
-                ORDER BY md5(concat_ws('|', $batch_id, source_file, source_line)), source_file, source_line
-            ) <= $size
-         OR (source_file, source_line) IN (SELECT (source_file, source_line) FROM also)
+        PARTITION BY resource_type, profile
+        ORDER BY md5(concat_ws('|', {batch_id}, source_file, source_line)), source_file, source_line
+    ) <= {size}
     ORDER BY source_file, source_line
 """
 
-_COUNT = """
-    SELECT resource_type, profile, count(*),
-           count(*) FILTER ((source_file, source_line) IN (SELECT (source_file, source_line) FROM chosen)),
-           count(*) FILTER ((source_file, source_line) IN (SELECT (source_file, source_line) FROM failures))
-    FROM resources
+_COUNT = (
+    "SELECT resource_type, profile, count(*) FROM resources GROUP BY ALL ORDER BY resource_type, profile NULLS FIRST"
+)
+
+_AT = """
+    SELECT source_file, source_line, min(resource_type), min(resource_key) FROM resources
+    WHERE (source_file, source_line) IN ({places})
     GROUP BY ALL
-    ORDER BY resource_type, profile NULLS FIRST
 """
 
-_PLACES = pa.schema([("source_file", pa.string()), ("source_line", pa.int64())])
+
+def _at(index: duckdb.DuckDBPyRelation, places: Collection[Place]) -> list[tuple[Any, ...]]:
+    if not places:
+        return []
+    listed = ", ".join(f"({quote(file)}, {line})" for file, line in places)
+    return _rows(index, _AT.format(places=listed))
 
 
-def _choose(
-    index: pa.Table, batch_id: str, also: Collection[Place], size: int
-) -> list[tuple[str, int, str, str | None]]:
-    with duckdb.connect() as connection:
-        connection.register("resources", index)
-        connection.register("also", _places(also))
-        return connection.execute(_CHOOSE, {"batch_id": batch_id, "size": size}).fetchall()
-
-
-def _strata(
-    index: pa.Table, chosen: Iterable[tuple[str, int, str, str | None]], failures: Iterable[ResourceFailure]
-) -> tuple[StratumReport, ...]:
-    with duckdb.connect() as connection:
-        connection.register("resources", index)
-        connection.register("chosen", _places((file, line) for file, line, *_ in chosen))
-        connection.register("failures", _places((each.source_file, each.source_line) for each in failures))
-        return tuple(StratumReport(*row) for row in connection.execute(_COUNT).fetchall())
-
-
-def _places(places: Iterable[Place]) -> pa.Table:
-    columns = list(zip(*places, strict=True)) or [(), ()]
-    return pa.table([pa.array(column, type_) for column, type_ in zip(columns, _PLACES.types, strict=True)], _PLACES)
+def _rows(index: duckdb.DuckDBPyRelation, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query that knows the index as `resources`."""
+    found = index.query("resources", sql)
+    return [] if found is None else found.fetchall()

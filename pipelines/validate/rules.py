@@ -13,6 +13,8 @@ import yaml
 from pipelines.errors import TerminalError
 
 CROSS_TABLE_FILE = "cross_table.yaml"
+THRESHOLDS_FILE = "thresholds.yaml"
+_ROW_BY_ROW = ("expect_column_values_", "expect_column_pair_values_", "expect_column_value_lengths_")
 
 Severity = Literal["error", "warning"]
 
@@ -62,15 +64,38 @@ class Suite:
         kwargs = [expectation["kwargs"] for expectation in self.expectations]
         return list(dict.fromkeys(name for each in kwargs for name in _columns_of(each)))
 
+    @property
+    def bindings(self) -> dict[str, str]:
+        """Url of the value set by the derived column ``<x>_in_value_set``."""
+        return {
+            expectation["kwargs"]["column"]: expectation["meta"]["value_set"]
+            for expectation in self.expectations
+            if "value_set" in expectation["meta"]
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a key may be found: a column of a table."""
+
+    table: str
+    column: str
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRule:
-    """A rule about a key that should name a row of another table of the same institution."""
+    """A rule about a key that should name a row of another table of the same institution.
+
+    Attributes:
+        rule: what it says of itself.
+        column: the key, of the same name in all tables.
+        targets: the key should be in one of these.
+        tables: the tables that have the key.
+    """
 
     rule: Rule
     column: str
-    target_table: str
-    target_column: str
+    targets: tuple[Target, ...]
     tables: tuple[str, ...]
 
 
@@ -81,7 +106,9 @@ def load_suites(expectations: Path) -> dict[str, Suite]:
         TerminalError: ``EXPECTATIONS-MISSING`` when the folder holds none, ``EXPECTATIONS-INVALID`` when a
             file is not a suite with complete rules.
     """
-    files = [path for path in sorted(expectations.glob("*.yaml")) if path.name != CROSS_TABLE_FILE]
+    files = [
+        path for path in sorted(expectations.glob("*.yaml")) if path.name not in (CROSS_TABLE_FILE, THRESHOLDS_FILE)
+    ]
     if not files:
         raise TerminalError(
             "EXPECTATIONS-MISSING",
@@ -106,23 +133,22 @@ def load_reference_rules(expectations: Path) -> list[ReferenceRule]:
             ReferenceRule(
                 rule=_rule(entry, path),
                 column=entry["column"],
-                target_table=entry["refers_to"]["table"],
-                target_column=entry["refers_to"]["column"],
+                targets=tuple(Target(each["table"], each["column"]) for each in entry["refers_to"]),
                 tables=tuple(entry["tables"]),
             )
-            for entry in _read_mapping(path)["references"]
+            for entry in read_mapping(path)["references"]
         ]
     except (KeyError, TypeError) as error:
-        raise _invalid(path, f"a rule lacks {error}") from None
+        raise invalid(path, f"a rule lacks {error}") from None
 
 
 def _load_suite(path: Path) -> Suite:
-    content = _read_mapping(path)
+    content = read_mapping(path)
     try:
         expectations = tuple(_with_datetimes(each) for each in content["expectations"])
         rules = tuple(_rule(each["meta"], path) for each in expectations)
         for rule, each in zip(rules, expectations, strict=True):
-            _check_arguments(rule, each["kwargs"], path)
+            _check_arguments(rule, each, path)
         suite = Suite(
             table=content["name"],
             resource_type=content["meta"]["resource_type"],
@@ -131,12 +157,12 @@ def _load_suite(path: Path) -> Suite:
             meta=content["meta"],
         )
     except (KeyError, TypeError) as error:
-        raise _invalid(path, f"the suite lacks {error}") from None
+        raise invalid(path, f"the suite lacks {error}") from None
     repeated = {rule.rule_id for rule in rules if [r.rule_id for r in rules].count(rule.rule_id) > 1}
     if repeated:
-        raise _invalid(path, f"rule_id {', '.join(sorted(repeated))} is used twice")
+        raise invalid(path, f"rule_id {', '.join(sorted(repeated))} is used twice")
     if suite.table != path.stem:
-        raise _invalid(path, f"the suite's name is {suite.table!r}, not the file's name")
+        raise invalid(path, f"the suite's name is {suite.table!r}, not the file's name")
     return suite
 
 
@@ -151,16 +177,21 @@ def _rule(meta: Mapping[str, Any], path: Path) -> Rule:
             sentence_nl=meta["sentence_nl"],
         )
     except (KeyError, ValueError) as error:
-        raise _invalid(path, f"rule {meta.get('rule_id', 'without rule_id')} lacks {error}") from None
+        raise invalid(path, f"rule {meta.get('rule_id', 'without rule_id')} lacks {error}") from None
 
 
-def _check_arguments(rule: Rule, kwargs: Mapping[str, Any], path: Path) -> None:
-    """Refuses what Great Expectations takes, but this pipeline cannot: text conditions and other parameters."""
+def _check_arguments(rule: Rule, expectation: Mapping[str, Any], path: Path) -> None:
+    """Refuses what Great Expectations takes, but this pipeline cannot."""
+    kwargs = expectation["kwargs"]
+    if not expectation["type"].startswith(_ROW_BY_ROW) or expectation["type"].endswith("_unique"):
+        raise invalid(path, f"rule {rule.rule_id} does not judge row by row; tables are judged in chunks")
     if isinstance(kwargs.get("row_condition"), str):
-        raise _invalid(path, f"the row_condition of rule {rule.rule_id} is text; write it as a mapping")
+        raise invalid(path, f"the row_condition of rule {rule.rule_id} is text; write it as a mapping")
     parameters = {each["$PARAMETER"] for each in kwargs.values() if isinstance(each, dict) and "$PARAMETER" in each}
     if parameters - {"as_of"}:
-        raise _invalid(path, f"rule {rule.rule_id} uses a parameter other than as_of")
+        raise invalid(path, f"rule {rule.rule_id} uses a parameter other than as_of")
+    if str(kwargs.get("column", "")).endswith("_in_value_set") != ("value_set" in expectation["meta"]):
+        raise invalid(path, f"rule {rule.rule_id} needs a value_set in its meta exactly when it reads _in_value_set")
 
 
 def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:
@@ -193,17 +224,17 @@ def _with_datetimes(value: Any) -> Any:
     return value
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise _invalid(path, "the file is not YAML") from None
+        raise invalid(path, "the file is not YAML") from None
     if not isinstance(content, dict):
-        raise _invalid(path, "the file is not a mapping")
+        raise invalid(path, "the file is not a mapping")
     return cast(dict[str, Any], content)
 
 
-def _invalid(path: Path, what: str) -> TerminalError:
+def invalid(path: Path, what: str) -> TerminalError:
     return TerminalError(
         "EXPECTATIONS-INVALID",
         what,

@@ -1,15 +1,17 @@
-"""Clean NDJSON read by DuckDB in Arrow batches."""
+"""Clean NDJSON read by DuckDB, and the lines it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipelines.errors import TransientError
 from pipelines.sqlonfhir.values import quote
 
 _NOT_CLEAN = (duckdb.InvalidInputException, duckdb.ConversionException)
@@ -19,40 +21,29 @@ class Misread(Exception):
     """The file is not clean NDJSON of one resource type; it has to be read record by record."""
 
 
-def read_clean(
-    connection: duckdb.DuckDBPyConnection, resource_type: str, columns: Mapping[str, str], relation: str, rows: int
-) -> Iterator[pa.Table]:
-    """The `columns` (SQL by name) of a relation of resources in batches of about `rows`, in file order.
+@contextmanager
+def parsed_once(connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, table: str) -> Iterator[int]:
+    """A relation of resources as `table` of `connection`, in file order by `rowid`; how many there are.
 
     Raises:
         Misread: when a line is broken, does not fit its elements, has another type or no id.
+        TransientError: `DISK-FULL`.
     """
-    selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    fits = f'(_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL) AS _fits'
+    fits = f'_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL'
     try:
-        with connection.cursor() as cursor:
-            reader = cursor.sql(f"SELECT {fits}, {selected} FROM {relation}").to_arrow_reader(rows)
-            for table in _gathered(reader, rows):
-                if not pc.all(table["_fits"], min_count=0).as_py():
-                    raise Misread
-                yield table.drop_columns(["_fits"])
+        connection.execute(f"CREATE TABLE {table} AS FROM {relation}")
+        (total, fitting) = connection.sql(f"SELECT count(*), count(*) FILTER ({fits}) FROM {table}").fetchall()[0]
+        if fitting < total:
+            raise Misread
+        yield total
     except _NOT_CLEAN:
         raise Misread from None
-    except OSError as error:  # how Arrow passes on an error of DuckDB while streaming
-        if str(error).startswith(("Invalid Input Error", "Conversion Error")):
-            raise Misread from None
-        raise
-
-
-def _gathered(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
-    batches: list[pa.RecordBatch] = []
-    for batch in reader:
-        batches.append(batch)
-        if sum(b.num_rows for b in batches) >= rows:
-            yield pa.Table.from_batches(batches)
-            batches = []
-    if batches:
-        yield pa.Table.from_batches(batches)
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise TransientError(
+            "DISK-FULL", "a file does not fit beside its export", where=table, remedy="Free disk space and run again."
+        ) from None
+    finally:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def measure_lines(path: Path, maximum_line_bytes: int) -> tuple[int, bool]:
@@ -68,3 +59,32 @@ def measure_lines(path: Path, maximum_line_bytes: int) -> tuple[int, bool]:
                 begun = len(block) - 1 - block.rfind(b"\n")
                 lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
     return lines + (begun > 0), too_long
+
+
+class RawLines:
+    """The lines of a file by their number, in rising order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._next = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def at(self, numbers: Sequence[int]) -> Iterator[bytes]:
+        """The lines with these numbers (1-based), which rise from call to call."""
+        if self._file is None:
+            self._file = self._path.open("rb")
+        for number in numbers:
+            while self._next < number:
+                self._file.readline()
+                self._next += 1
+            self._next += 1
+            yield self._file.readline()

@@ -17,7 +17,10 @@ from pipelines.extract.exports import find_exports
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.settings import settings
 from pipelines.zib.catalogue import load_catalogue
-from pipelines.zib.mapping import MapReport, map_export
+from pipelines.zib.codings import CODING_TABLE
+from pipelines.zib.csv_extract import CsvExtracts
+from pipelines.zib.csv_mapping import load_csv_mappings
+from pipelines.zib.mapping import map_export
 
 _ASIDE = ".uitkomst-map-"
 
@@ -32,7 +35,8 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
         TerminalError: for an export that cannot be read, or an `out` that is no folder (`OUTPUT-NOT-FOLDER`).
     """
     exports = find_exports(source)
-    catalogue = load_catalogue(settings().mappings / "zib" / "2020")
+    catalogue = load_catalogue(settings().mappings)
+    csv_mappings = load_csv_mappings(settings().mappings / "csv", catalogue)
     if out.exists() and not out.is_dir():
         raise TerminalError("OUTPUT-NOT-FOLDER", "it is a file", where=str(out), remedy="Name a folder.")
     out.mkdir(parents=True, exist_ok=True)
@@ -46,22 +50,24 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
             folder.mkdir()
             work.mkdir()
             folders.append(folder)
-            reports.append(
-                map_export(
-                    export,
-                    folder,
-                    catalogue=catalogue,
-                    pseudonyms=Pseudonyms(key, export.institution),
-                    work=work,
-                    maximum_line_bytes=settings().maximum_line_bytes,
-                    on_progress=on_progress,
-                )
+            limit, pseudonyms = settings().maximum_line_bytes, Pseudonyms(key, export.institution)
+            extracts = CsvExtracts(csv_mappings, catalogue, pseudonyms, work=work, maximum_line_bytes=limit)
+            report = map_export(
+                export,
+                folder,
+                catalogue=catalogue,
+                pseudonyms=pseudonyms,
+                work=work,
+                maximum_line_bytes=limit,
+                on_progress=on_progress,
+                read_extract=extracts.read,
             )
+            reports.append(report.as_dict() | extracts.as_dict())
         result = _report(reports)
         (folders[0] / "report.json").write_text(
             json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        _join(folders, [table.name for table in catalogue.tables])
+        _join(folders, [*(table.name for table in catalogue.tables), CODING_TABLE])
         for path in folders[0].iterdir():
             path.replace(out / path.name)
     finally:
@@ -69,13 +75,12 @@ def map_exports(source: Path, out: Path, *, key: bytes, on_progress: Callable[[i
     return result
 
 
-def _report(reports: list[MapReport]) -> dict[str, Any]:
-    institutions = [report.as_dict() for report in reports]
+def _report(institutions: list[dict[str, Any]]) -> dict[str, Any]:
     totals = {
         name: sum(institution["totals"][name] for institution in institutions)
         for name in ("lines", "accepted", "quarantined", "skipped")
     }
-    tables = {table: sum(report.tables[table] for report in reports) for table in reports[0].tables}
+    tables = {table: sum(each["tables"][table] for each in institutions) for table in institutions[0]["tables"]}
     return {"totals": totals, "tables": tables, "institutions": institutions}
 
 

@@ -54,7 +54,8 @@ def index_columns(resource_type: str, schema: Schema) -> dict[str, str]:
     """SQL by column of the index row of a resource: hashes of its id, its content and who it is about."""
     names = sorted(element.name for element, _ in schema if element.name not in ("id", "meta"))
     content = ", ".join(f'"_r_{name}"' for name in names) or "0"
-    identity = '"_r_identifier", "_r_birthDate"' if resource_type == "Patient" else "0"
+    persons = [name for name in ("identifier", "birthDate") if name in names and resource_type == "Patient"]
+    identity = ", ".join(f'"_r_{name}"' for name in persons) or "0"
     return {
         "resource_type": quote(resource_type),
         "id_hash": 'hash("_r_id")',

@@ -1,49 +1,38 @@
 """An institution's export mapped to ZIB tables: Parquet per table, quarantine, and an account of every line.
 
-A file of clean NDJSON of one type is read by DuckDB as a whole, which is as fast as hand-written SQL. Anything
-else (a broken line, mixed types, gzip, a Bundle) goes through the sieve first, record by record.
+A file of clean NDJSON of one type and release is read by DuckDB as a whole, which is as fast as hand-written SQL.
+Anything else (a broken line, mixed types, gzip, a Bundle) is sorted record by record first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.extract.exports import Export, ExportFile, unreadable
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.extract.records import is_gzip, read_records
-from pipelines.sqlonfhir.fhir_types import r4
-from pipelines.sqlonfhir.reading import open_duckdb, relation_of
-from pipelines.sqlonfhir.views import EARLIEST, LATEST
+from pipelines.extract.records import Flaw, is_gzip, read_records
+from pipelines.sqlonfhir.fhir_types import Release
+from pipelines.sqlonfhir.reading import open_duckdb
+from pipelines.sqlonfhir.units import register_units
 from pipelines.zib.accounts import FileAccount, QuarantineFile
-from pipelines.zib.batches import Misread, measure_lines, read_clean
-from pipelines.zib.catalogue import Catalogue, ZibTable
-from pipelines.zib.duplicates import INDEX, find_duplicates, index_columns
-from pipelines.zib.keys import pseudonym_column
-from pipelines.zib.parts import Parts
-from pipelines.zib.sieve import Sieve
+from pipelines.zib.batches import Misread, measure_lines
+from pipelines.zib.catalogue import Catalogue
+from pipelines.zib.finished import FinishedTables
+from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
+from pipelines.zib.releases import profiles_in, profiles_of, release_of_row, releases_sql, told_by_profiles
+from pipelines.zib.rows import PROFILES, ResourceBatch, ResourceRows, Rows, differing_rows
+from pipelines.zib.sorting import Sorter, unknown_release
 
-BATCH_ROWS = 50_000
-_ARROW_TYPES = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
 OnProgress = Callable[[int, int], None]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +42,8 @@ class MapReport:
     Attributes:
         institution: folder name of the institution.
         files: the account of each file.
-        tables: rows per ZIB table.
-        versions: version of the view behind each table.
+        tables: rows per table, `zib_coding` included.
+        versions: version of the views behind each table.
     """
 
     institution: str
@@ -79,6 +68,28 @@ class MapReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ExtractBatch:
+    """Rows that a reader of another format than FHIR made, to be stored as those of resources are.
+
+    Attributes:
+        lines: per line of this batch its number in the file; `_row` below counts in it.
+        rows: by table: `_row`, `_date_flaw` (null, or the column with an impossible date) and the columns of the
+            table's view, of which keys are ``Type/id`` and codings the text of `pipelines.sqlonfhir.tags`.
+        index: per line, if it gave a row: `_row` and the columns of `pipelines.zib.duplicates.index_columns`.
+        flaws: what cannot be used; its lines may be outside `lines`.
+    """
+
+    lines: Integers
+    rows: Rows
+    index: pa.Table
+    flaws: tuple[Flaw, ...] = ()
+
+
+ReadExtract = Callable[[ExportFile], Iterator[ExtractBatch] | None]
+"""Reads a file that is not FHIR; None when it cannot either."""
+
+
 def map_export(
     export: Export,
     out: Path,
@@ -88,6 +99,7 @@ def map_export(
     work: Path,
     maximum_line_bytes: int,
     on_progress: OnProgress = lambda done, total: None,
+    read_extract: ReadExtract = lambda file: None,
 ) -> MapReport:
     """Map one institution's export.
 
@@ -99,17 +111,29 @@ def map_export(
         work: existing private folder for files that still hold identifiers; emptied again.
         maximum_line_bytes: longer lines are quarantined.
         on_progress: called with bytes done and bytes in total.
+        read_extract: is offered every file that is not FHIR.
 
     Raises:
         TerminalError: `EXPORT-UNREADABLE`.
     """
+    accounts = tuple(_account(file) for file in export.files)
     with (
         closing(open_duckdb(work)) as connection,
         QuarantineFile(out / "quarantine.ndjson", export.institution) as quarantine,
+        closing(FinishedTables(export, out, work, catalogue, pseudonyms, connection)) as finished,
     ):
         pseudonyms.register(connection)
-        mapping = _Mapping(export, catalogue, pseudonyms, connection, quarantine, work, maximum_line_bytes)
-        return mapping.run(out, on_progress)
+        register_units(connection)
+        rows = ResourceRows(connection, catalogue, work, maximum_line_bytes)
+        mapping = _Mapping(export, catalogue, accounts, connection, quarantine, rows, finished, maximum_line_bytes)
+        with closing(Sorter(work, catalogue, mapping.told)) as sorter:
+            mapping.run(sorter, on_progress, read_extract)
+        counts = finished.merge(mapping.account_for_duplicates, maximum_line_bytes)
+    return MapReport(export.institution, accounts, counts, {table.name: table.version for table in catalogue.tables})
+
+
+class _OtherRelease(Exception):
+    """A profile in the file is not of the release that its first line is in."""
 
 
 class _Mapping:
@@ -117,185 +141,57 @@ class _Mapping:
         self,
         export: Export,
         catalogue: Catalogue,
-        pseudonyms: Pseudonyms,
+        accounts: tuple[FileAccount, ...],
         connection: duckdb.DuckDBPyConnection,
         quarantine: QuarantineFile,
-        work: Path,
+        rows: ResourceRows,
+        finished: FinishedTables,
         maximum_line_bytes: int,
     ) -> None:
         self._export = export
         self._catalogue = catalogue
-        self._pseudonyms = pseudonyms
+        self._accounts = accounts
         self._connection = connection
         self._quarantine = quarantine
-        self._work = work
+        self._rows = rows
+        self._finished = finished
         self._maximum_line_bytes = maximum_line_bytes
-        self._parts = Parts(work)
-        self._accounts = [_account(file) for file in export.files]
-        self._names = pa.array([file.name for file in export.files], pa.string())
+        self._untold: list[int] = []
+        self.told: list[set[Release]] = [set() for _ in export.files]
 
-    def run(self, out: Path, on_progress: OnProgress) -> MapReport:
+    def run(self, sorter: Sorter, on_progress: OnProgress, read_extract: ReadExtract) -> None:
+        """Map every file, then what had to wait for the others."""
         total = sum(account.bytes for account in self._accounts)
         done = 0
-        with Sieve(self._work, self._catalogue.schemas, r4().resources) as sieve:
-            for index, file in enumerate(self._export.files):
-                before = done
+        for index, file in enumerate(self._export.files):
+            size, before = self._accounts[index].bytes, done
 
-                def advance(share: float, start: int = before, size: int = self._accounts[index].bytes) -> None:
-                    on_progress(start + int(share * size), total)
+            def advance(share: float, start: int = before, size: int = size) -> None:
+                on_progress(start + int(share * size), total)
 
-                self._map_file(index, file, sieve, advance)
-                done += self._accounts[index].bytes
-                on_progress(done, total)
-            sieve.close()
-            for resource_type, spool in sieve.spools.items():
-                files, lines = np.asarray(spool.files, np.int64), np.asarray(spool.lines, np.int64)
-                for start, batch in self._batches(spool.path, resource_type):
-                    rows = slice(start, start + batch.num_rows)
-                    self._settle(self._map_batch(resource_type, batch, files[rows], lines[rows]))
-                self._parts.keep()
-        return MapReport(
-            self._export.institution,
-            tuple(self._accounts),
-            self._merge(out),
-            {table.name: table.version for table in self._catalogue.tables},
-        )
+            try:
+                self._map_file(index, file, sorter, advance, read_extract)
+            except PermissionError:
+                raise unreadable(file.path) from None
+            done += size
+            on_progress(done, total)
+        self._map_untold(sorter)
+        for index, flaw, resource_type in sorter.decide():
+            self._set_aside(index, flaw, resource_type)
+        for release, resource_type, spool in sorter.spools():
+            files, lines = np.asarray(spool.files, np.int64), np.asarray(spool.lines, np.int64)
+            for batch in self._rows.batches(spool.path, release, resource_type):
+                self._settle(self._map_batch(batch, files, lines))
+            self._finished.keep()
+        for resource_type, spools in sorter.undecided():
+            files, lines = (np.asarray(column, np.int64) for column in _places(spools))
+            both = [self._rows.batches(spool.path, release, resource_type) for release, spool in spools.items()]
+            for batches in zip(*both, strict=True):
+                self._settle(self._map_undecided(batches, files, lines))
+            self._finished.keep()
 
-    def _map_file(self, index: int, file: ExportFile, sieve: Sieve, advance: Callable[[float], None]) -> None:
-        account = self._accounts[index]
-        if not file.is_fhir:
-            account.skipped["FILE-NOT-FHIR"] += 1
-            return
-        try:
-            if self._map_clean_file(index, file, advance):
-                return
-            records = read_records(file.path, maximum_line_bytes=self._maximum_line_bytes)
-            for flaw, record in sieve.sort(index, records):
-                if flaw.skipped:
-                    account.skipped[flaw.rule_id] += 1
-                    continue
-                type_ = record.resource["resourceType"] if record else None
-                known = type_ if type_ in r4().resources else None
-                self._quarantine.add(account, flaw.line, flaw.rule_id, flaw.reason, resource_type=known)
-        except PermissionError:
-            raise unreadable(file.path) from None
-
-    def _map_clean_file(self, index: int, file: ExportFile, advance: Callable[[float], None]) -> bool:
-        """Map a file of clean NDJSON of one type; False, with nothing done, when it is something else."""
-        resource_type = _type_of_first_line(file.path)
-        if resource_type is None or resource_type not in self._catalogue.schemas:
-            return False
-        total, too_long = measure_lines(file.path, self._maximum_line_bytes)
-        if too_long:
-            return False
-        outcomes = []
-        try:
-            for start, batch in self._batches(file.path, resource_type):
-                lines = np.arange(start + 1, start + 1 + batch.num_rows, dtype=np.int64)
-                files = np.full(batch.num_rows, index, dtype=np.int64)
-                outcomes.append(self._map_batch(resource_type, batch, files, lines))
-                advance(lines[-1] / total)
-            if sum(outcome.lines.size for outcome in outcomes) != total:
-                raise Misread
-        except Misread:
-            self._parts.discard()
-            return False
-        self._parts.keep()
-        for outcome in outcomes:
-            self._settle(outcome)
-        return True
-
-    def _batches(self, path: Path, resource_type: str) -> Iterator[tuple[int, pa.Table]]:
-        """Per batch of resources: the number of its first line, the index, and the struct or elements views need."""
-        schema, tables = self._catalogue.schemas[resource_type], self._catalogue.tables_of(resource_type)
-        columns = index_columns(resource_type, schema)
-        columns |= {table.name: table.view.sql_of_struct() for table in tables if table.view.is_flat}
-        if not all(table.view.is_flat for table in tables):
-            columns |= {f"_r_{element.name}": f'"_r_{element.name}"' for element, _ in schema}
-        relation = relation_of(path, schema, self._maximum_line_bytes)
-        start = 0
-        for batch in read_clean(self._connection, resource_type, columns, relation, BATCH_ROWS):
-            yield start, batch.append_column("_row", pa.array(np.arange(batch.num_rows, dtype=np.int64)))
-            start += batch.num_rows
-
-    def _map_batch(self, resource_type: str, batch: pa.Table, files: Integers, lines: Integers) -> _Outcome:
-        """Hand the rows of every view of the type for a batch to the parts, but for resources with a date flaw."""
-        outcome = _Outcome(resource_type, files, lines, np.zeros(batch.num_rows, dtype=np.bool_))
-        results: list[tuple[ZibTable, pa.Table]] = []
-        for table in self._catalogue.tables_of(resource_type):
-            rows = _unpacked(batch, table.name) if table.view.is_flat else self._unfolded(batch, table)
-            outcome.add(rows)
-            results.append((table, rows))
-        index = batch.select(["_row", *index_columns(resource_type, self._catalogue.schemas[resource_type])])
-        self._parts.write(self._finished(results, index, outcome))
-        return outcome
-
-    def _finished(
-        self, results: list[tuple[ZibTable, pa.Table]], index: pa.Table, outcome: _Outcome
-    ) -> dict[str, pa.Table]:
-        """The rows as they are stored: with pseudonyms for keys, and with institution, file and line."""
-        finished = {INDEX: self._with_origin(index, outcome)}
-        for table, rows in results:
-            for column in table.view.outputs:
-                if column.is_key:
-                    place = rows.column_names.index(column.name)
-                    keys = pseudonym_column(self._pseudonyms, rows[column.name])
-                    rows = rows.set_column(place, column.name, keys)
-            finished[table.name] = self._with_origin(rows, outcome)
-        return finished
-
-    def _unfolded(self, batch: pa.Table, table: ZibTable) -> pa.Table:
-        """The rows of a view that may give several per resource."""
-        self._connection.register("resources", batch)
-        rows = self._connection.sql(table.view.sql_with_row("resources")).to_arrow_table()
-        self._connection.unregister("resources")
-        return rows
-
-    def _with_origin(self, rows: pa.Table, outcome: _Outcome) -> pa.Table:
-        """The rows of accepted resources, with institution, file and line in front, without the working columns."""
-        numbers = rows["_row"].to_numpy()
-        if not (kept := outcome.accepted[numbers]).all():
-            rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
-        rows = rows.drop_columns([name for name in ("_row", "_date_flaw") if name in rows.column_names])
-        origin = {
-            "institution": pa.repeat(pa.scalar(self._export.institution), rows.num_rows),
-            "source_file": self._names.take(pa.array(outcome.files[numbers])),
-            "source_line": pa.array(outcome.lines[numbers]),
-        }
-        return pa.table({**origin, **dict(zip(rows.column_names, rows.columns, strict=True))})
-
-    def _settle(self, outcome: _Outcome) -> None:
-        """Count the lines of a batch in the accounts of their files, and write its flaws to quarantine."""
-        matched = np.bincount(outcome.files[outcome.accepted], minlength=len(self._accounts))
-        unmatched = ~outcome.accepted
-        unmatched[list(outcome.flaws)] = False
-        nothing = np.bincount(outcome.files[unmatched], minlength=len(self._accounts))
-        for account, yes, no in zip(self._accounts, matched.tolist(), nothing.tolist(), strict=True):
-            account.accepted += yes
-            if no:
-                account.skipped["NOTHING-MAPPED"] += no
-        for row, (column, typed_id) in sorted(outcome.flaws.items()):
-            self._quarantine.add(
-                self._accounts[outcome.files[row]],
-                int(outcome.lines[row]),
-                "DATE-IMPOSSIBLE",
-                f"{column} holds no possible date, or one outside {EARLIEST} to {LATEST}",
-                resource_type=outcome.resource_type,
-                resource_key=self._pseudonyms.of_resource(typed_id),
-            )
-
-    def _merge(self, out: Path) -> dict[str, int]:
-        dropped = find_duplicates(self._connection, self._parts.paths(INDEX))
-        self._account_for_duplicates(dropped)
-        counts = {}
-        for table in self._catalogue.tables:
-            if not self._parts.paths(table.name):
-                self._parts.write_empty(table.name, _no_rows(table))
-            counts[table.name] = self._parts.merge(self._connection, table.name, out / f"{table.name}.parquet", dropped)
-        self._parts.remove(INDEX)
-        return counts
-
-    def _account_for_duplicates(self, dropped: pa.Table) -> None:
+    def account_for_duplicates(self, dropped: pa.Table) -> None:
+        """Count lines that fall out after they were accepted."""
         by_name = {account.name: account for account in self._accounts}
         for row in dropped.to_pylist():
             account = by_name[row["source_file"]]
@@ -311,42 +207,173 @@ class _Mapping:
             else:
                 account.skipped[row["code"]] += 1
 
+    def _map_file(
+        self, index: int, file: ExportFile, sorter: Sorter, advance: Callable[[float], None], read_extract: ReadExtract
+    ) -> None:
+        if not file.is_fhir:
+            self._map_extract(index, read_extract(file))
+        elif not self._map_clean_file(index, file, advance):
+            self._sort(index, file, sorter)
 
-@dataclass(slots=True)
-class _Outcome:
-    """What a batch gave: which of its lines were accepted, and which hold an impossible date."""
+    def _map_extract(self, index: int, batches: Iterator[ExtractBatch] | None) -> None:
+        if batches is None:
+            self._accounts[index].skipped["FILE-NOT-FHIR"] += 1
+            return
+        for batch in batches:
+            outcome = Outcome.of(np.full(batch.lines.size, index, dtype=np.int64), batch.lines)
+            for table in self._catalogue.tables:
+                if table.name in batch.rows:
+                    outcome.add(batch.rows[table.name], table.view.resource)
+            self._finished.write(batch.rows, batch.index, outcome)
+            self._settle(outcome)
+            for flaw in batch.flaws:
+                self._set_aside(index, flaw, None)
+        self._finished.keep()
 
-    resource_type: str
-    files: Integers
-    lines: Integers
-    accepted: npt.NDArray[np.bool_]
-    flaws: dict[int, tuple[str, str]] = field(default_factory=dict)
+    def _sort(self, index: int, file: ExportFile, sorter: Sorter) -> None:
+        records = read_records(file.path, maximum_line_bytes=self._maximum_line_bytes)
+        for flaw, resource_type in sorter.sort(index, records):
+            self._set_aside(index, flaw, resource_type)
 
-    def add(self, rows: pa.Table) -> None:
-        """Take in the rows that one view gave for the batch."""
-        numbers = rows["_row"].to_numpy()
-        self.accepted[numbers] = True
-        if rows["_date_flaw"].null_count < rows.num_rows:
-            flawed = rows.filter(pc.is_valid(rows["_date_flaw"]))
-            for row in flawed.select(["_row", "_date_flaw", "resource_key"]).to_pylist():
-                self.flaws[row["_row"]] = (row["_date_flaw"], row["resource_key"])
-        self.accepted[list(self.flaws)] = False
+    def _set_aside(self, index: int, flaw: Flaw, resource_type: str | None) -> None:
+        account = self._accounts[index]
+        if flaw.skipped:
+            account.skipped[flaw.rule_id] += 1
+        else:
+            self._quarantine.add(account, flaw.line, flaw.rule_id, flaw.reason, resource_type=resource_type)
+
+    def _map_clean_file(self, index: int, file: ExportFile, advance: Callable[[float], None]) -> bool:
+        """Map a file of clean NDJSON of one type and release; False, with nothing done, when it is something else."""
+        first = _first_resource(file.path)
+        if first is None or not any(first[0] in schemas for schemas in self._catalogue.schemas.values()):
+            return False
+        resource_type, profiles = first
+        release = told_by_profiles(profiles)
+        try:
+            if release is not None:
+                return self._read_whole(index, file, release, resource_type, advance, check=True)
+        except _OtherRelease:
+            pass
+        try:
+            told = self._releases_in(file, resource_type)
+        except Misread:
+            return False
+        self.told[index] |= told
+        if not told:
+            self._untold.append(index)
+        return not told or (
+            len(told) == 1 and self._read_whole(index, file, next(iter(told)), resource_type, advance, check=False)
+        )
+
+    def _map_untold(self, sorter: Sorter) -> None:
+        """Map the clean files that nothing tells the release of: as the rest of the export, if that is of one."""
+        told = set().union(*self.told) if self.told else set()
+        for index in self._untold:
+            file = self._export.files[index]
+            first = _first_resource(file.path)
+            release = next(iter(told), self._catalogue.releases[0])
+            certain = len(told) == 1 or len(self._catalogue.releases) == 1
+            if (
+                first is None
+                or not certain
+                or not self._read_whole(index, file, release, first[0], lambda share: None, check=False)
+            ):
+                self._sort(index, file, sorter)
+
+    def _releases_in(self, file: ExportFile, resource_type: str) -> set[Release]:
+        """The releases that resources in a clean file tell.
+
+        Raises:
+            Misread: when it is not clean.
+        """
+        try:
+            found = self._connection.sql(releases_sql(file.path, resource_type, self._maximum_line_bytes)).fetchall()
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
+            raise Misread from None
+        told = {release_of_row(*row) for _, *row in found}
+        return {release for release in told if release is not None}
+
+    def _read_whole(
+        self,
+        index: int,
+        file: ExportFile,
+        release: Release,
+        resource_type: str,
+        advance: Callable[[float], None],
+        *,
+        check: bool,
+    ) -> bool:
+        """Map a clean file; False, with nothing done, when it turns out to be something else.
+
+        Raises:
+            _OtherRelease: when `check` is set and not every profile tells `release`.
+        """
+        schema = self._catalogue.schemas.get(release, {}).get(resource_type)
+        if schema is None or schema.is_recursive:  # DuckDB does not look into what it keeps as JSON
+            return False
+        total, too_long = measure_lines(file.path, self._maximum_line_bytes)
+        if too_long:
+            return False
+        outcomes = []
+        try:
+            for batch in self._rows.batches(file.path, release, resource_type, with_profiles=check):
+                if check and not _all_tell(release, batch.columns[PROFILES]):
+                    raise _OtherRelease
+                lines = np.arange(batch.start + 1, batch.start + 1 + batch.columns.num_rows, dtype=np.int64)
+                files = np.full(batch.columns.num_rows, index, dtype=np.int64)
+                outcomes.append(self._map_rows(batch, Outcome.of(files, lines)))
+                advance(lines[-1] / total)
+            if sum(outcome.lines.size for outcome in outcomes) != total:
+                raise Misread
+        except Misread:
+            self._finished.discard()
+            return False
+        except _OtherRelease:
+            self._finished.discard()
+            raise
+        self._finished.keep()
+        self.told[index].add(release)
+        for outcome in outcomes:
+            self._settle(outcome)
+        return True
+
+    def _map_batch(self, batch: ResourceBatch, files: Integers, lines: Integers) -> Outcome:
+        """Map a batch of a spool, of which all files and lines are given."""
+        part = slice(batch.start, batch.start + batch.columns.num_rows)
+        return self._map_rows(batch, Outcome.of(files[part], lines[part]))
+
+    def _map_rows(self, batch: ResourceBatch, outcome: Outcome) -> Outcome:
+        self._finished.write(self._rows.rows(batch, outcome), batch.index, outcome)
+        return outcome
+
+    def _map_undecided(self, batches: tuple[ResourceBatch, ...], files: Integers, lines: Integers) -> Outcome:
+        """Map resources as in each release; those that would then differ are set aside."""
+        first, *others = batches
+        part = slice(first.start, first.start + first.columns.num_rows)
+        outcome = Outcome.of(files[part], lines[part])
+        rows = self._rows.rows(first, outcome)
+        for other in others:
+            different = differing_rows(
+                self._connection, rows, self._rows.rows(other, Outcome.of(outcome.files, outcome.lines))
+            )
+            for row in different:
+                flaw = unknown_release(int(outcome.lines[row]))
+                outcome.flaws.pop(row, None)
+                outcome.reject(row, LineFlaw(flaw.rule_id, flaw.reason, first.resource_type))
+        self._finished.write(rows, first.index, outcome)
+        return outcome
+
+    def _settle(self, outcome: Outcome) -> None:
+        outcome.settle(self._accounts, self._quarantine, self._finished.pseudonyms)
 
 
-def _unpacked(batch: pa.Table, name: str) -> pa.Table:
-    """The rows of a flat view, from its column of structs."""
-    structs = batch[name].combine_chunks()
-    numbers = np.flatnonzero(structs.is_valid().to_numpy(zero_copy_only=False))
-    if len(numbers) < len(structs):
-        structs = structs.take(pa.array(numbers))
-    names = [field.name for field in structs.type]
-    return pa.table({"_row": pa.array(numbers), **dict(zip(names, structs.flatten(), strict=True))})
+def _places(spools: Mapping[Release, Any]) -> tuple[Any, Any]:
+    spool = next(iter(spools.values()))
+    return spool.files, spool.lines
 
 
-def _no_rows(table: ZibTable) -> pa.Table:
-    origin = {"institution": pa.string(), "source_file": pa.string(), "source_line": pa.int64()}
-    columns = {column.name: _ARROW_TYPES[column.type] for column in table.view.outputs}
-    return pa.schema({**origin, **columns}).empty_table()
+def _all_tell(release: Release, profiles: pa.ChunkedArray) -> bool:
+    return all(told_by_profiles(profiles_in(text)) == release for text in profiles.unique().to_pylist())
 
 
 def _account(file: ExportFile) -> FileAccount:
@@ -356,8 +383,8 @@ def _account(file: ExportFile) -> FileAccount:
         raise unreadable(file.path) from None
 
 
-def _type_of_first_line(path: Path) -> str | None:
-    """The resourceType on the first line when that is one complete resource and the file is not gzipped."""
+def _first_resource(path: Path) -> tuple[str, list[str]] | None:
+    """Type and profiles on the first line when that is one complete resource and the file is not gzipped."""
     if is_gzip(path):
         return None
     with path.open("rb") as file:
@@ -367,4 +394,6 @@ def _type_of_first_line(path: Path) -> str | None:
     except (ValueError, RecursionError):
         return None
     type_ = value.get("resourceType") if isinstance(value, dict) else None
-    return type_ if isinstance(type_, str) else None
+    if not isinstance(type_, str):
+        return None
+    return type_, profiles_of(value)

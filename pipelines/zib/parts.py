@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,10 +78,17 @@ class Parts:
         """The finished parts of a table."""
         return self._done.get(table, [])
 
-    def merge(self, connection: duckdb.DuckDBPyConnection, table: str, target: Path, dropped: pa.Table) -> int:
-        """Write the table's rows, without the lines in `dropped`, to `target`; its row count."""
+    def merge(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        target: Path,
+        dropped: pa.Table,
+        change: Callable[[pa.Table], pa.Table] | None,
+    ) -> int:
+        """Write the table's rows, without the lines in `dropped` and after `change`, to `target`; its row count."""
         paths = self.paths(table)
-        if len(paths) == 1 and not dropped.num_rows:
+        if len(paths) == 1 and not dropped.num_rows and change is None:
             shutil.move(paths[0], target)
             return int(pq.read_metadata(target).num_rows)
         connection.register("dropped_lines", dropped)
@@ -91,7 +98,8 @@ class Parts:
         schema = pq.read_schema(paths[0])
         with pq.ParquetWriter(target, schema) as writer:
             for batch in kept.to_arrow_reader(100_000):
-                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+                rows = pa.Table.from_batches([batch]).cast(schema)
+                writer.write_table(change(rows) if change else rows)
         connection.unregister("dropped_lines")
         self.remove(table)
         return int(pq.read_metadata(target).num_rows)

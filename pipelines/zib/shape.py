@@ -11,6 +11,7 @@ from pipelines.sqlonfhir.values import Schema
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_DEPTH = 120
 _JSON_SAYS = {"BOOLEAN": "true or false", "BIGINT": "a whole number", "DOUBLE": "a number", "VARCHAR": "text"}
 
 
@@ -36,6 +37,8 @@ def _item_misfit(item: Any, element: Element, below: Schema, place: str) -> str 
     if element.type not in SQL_TYPES:
         if not isinstance(item, dict):
             return f"{place} must be a JSON object"
+        if (element.recursive or not below.children) and _is_too_deep(item):
+            return f"{place} is nested too deeply"
         return misfit(item, below, place)
     sql_type = SQL_TYPES[element.type]
     match sql_type:
@@ -52,6 +55,19 @@ def _item_misfit(item: Any, element: Element, below: Schema, place: str) -> str 
         case _:
             fits = not isinstance(item, (dict, list))
     return None if fits else f"{place} must be {_JSON_SAYS[sql_type]}"
+
+
+def _is_too_deep(item: Any) -> bool:
+    """Whether what is kept as JSON is nested deeper than DuckDB reads: 128 levels, less those around this item."""
+    level, depth = [item], 0
+    while level and depth <= _DEPTH:
+        level = [below for node in level for below in _below(node) if isinstance(below, (dict, list))]
+        depth += 1
+    return depth > _DEPTH
+
+
+def _below(node: Any) -> Any:
+    return node.values() if isinstance(node, dict) else node
 
 
 def _is_finite(number: int | float | str) -> bool:

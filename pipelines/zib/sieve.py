@@ -58,18 +58,23 @@ class Sieve:
         for record in records:
             if isinstance(record, Flaw):
                 yield record, None
-            elif (flaw := self._flaw(record)) or (flaw := self._spool(file_index, record)):
+            elif flaw := self.take(file_index, record):
                 yield flaw, record
+
+    def take(self, file_index: int, record: Record) -> Flaw | None:
+        """Spool a record, or say why it cannot be."""
+        return self.flaw(record) or self._spool(file_index, record)
 
     def close(self) -> None:
         """Finish writing, so that the spools can be read."""
         for spool in self.spools.values():
             spool.file.close()
 
-    def _flaw(self, record: Record) -> Flaw | None:
+    def flaw(self, record: Record) -> Flaw | None:
+        """What keeps a record out of the spools, if anything."""
         type_ = record.resource["resourceType"]
         if type_ not in self._known_types:
-            return Flaw(record.line, "RESOURCE-TYPE-UNKNOWN", "its resourceType is no FHIR R4 resource type")
+            return Flaw(record.line, "RESOURCE-TYPE-UNKNOWN", "its resourceType is no FHIR resource type")
         if type_ not in self._schemas:
             return Flaw(record.line, "TYPE-NOT-MAPPED", "no ZIB table is fed by this resource type", skipped=True)
         id_ = record.resource.get("id")
@@ -80,13 +85,8 @@ class Sieve:
 
     def _spool(self, file_index: int, record: Record) -> Flaw | None:
         type_ = record.resource["resourceType"]
-        needed: dict[str, Any] = {"resourceType": type_}
-        for element, _ in self._schemas[type_]:
-            if element.name in record.resource:
-                needed[element.name] = record.resource[element.name]
-        try:
-            line = json.dumps(needed, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
-        except UnicodeEncodeError:
+        line = spool_line(record.resource, self._schemas[type_])
+        if line is None:
             return Flaw(record.line, "LINE-NOT-UTF8", "it holds half a surrogate pair, which is no text")
         spool = self.spools.get(type_)
         if spool is None:
@@ -95,4 +95,14 @@ class Sieve:
         spool.file.write(line)
         spool.files.append(file_index)
         spool.lines.append(record.line)
+        return None
+
+
+def spool_line(resource: Mapping[str, Any], schema: Schema) -> bytes | None:
+    """A resource as a line of NDJSON, with just the elements in `schema`; None when it holds what is no text."""
+    needed = {"resourceType": resource["resourceType"]}
+    needed |= {element.name: resource[element.name] for element, _ in schema if element.name in resource}
+    try:
+        return json.dumps(needed, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
+    except UnicodeEncodeError:
         return None

@@ -24,6 +24,13 @@ RULES = {
     "impossible-date": {"DATE-IMPOSSIBLE"},
     "unknown-unit": {"BODY-WEIGHT-UNIT-UNKNOWN"},
     "missing-reference": {"REFERENCE-PATIENT-MISSING"},
+    "missing-id": {"RESOURCE-NO-ID"},
+    "missing-status": {"BODY-WEIGHT-STATUS-MISSING", "RESOURCE-INVALID"},
+    "unknown-status": {"BODY-WEIGHT-STATUS-UNKNOWN"},
+    "missing-subject": {"BODY-WEIGHT-PATIENT-MISSING"},
+    "missing-unit": {"BODY-WEIGHT-UNIT-MISSING"},
+    "implausible-value": {"BODY-WEIGHT-RANGE"},
+    "before-birth": {"BODY-WEIGHT-BEFORE-BIRTH"},
 }
 
 

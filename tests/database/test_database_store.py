@@ -88,7 +88,7 @@ def test_rows_of_another_outcome_set_are_refused(engine: sa.Engine) -> None:
         replace_results(connection, "knee", outcomes("hip"), results("knee"))
 
 
-def test_a_batch_recorded_twice_is_one_batch_with_its_last_quarantine(engine: sa.Engine) -> None:
+def test_a_batch_recorded_twice_is_one_batch_that_remembers_its_quarantine(engine: sa.Engine) -> None:
     for rows in ([quarantined("A", 1), quarantined("B", 2)], [quarantined("B", 2)]):
         with transaction(engine) as connection:
             record_batch(
@@ -96,7 +96,7 @@ def test_a_batch_recorded_twice_is_one_batch_with_its_last_quarantine(engine: sa
                 quarantine=rows,
             )  # fmt: skip
     with transaction(engine) as connection:
-        assert (count(connection, Batch), count(connection, Quarantine)) == (1, 1)
+        assert (count(connection, Batch), count(connection, Quarantine)) == (1, 2)
         landed = connection.execute(sa.select(Batch.landed_at)).scalar_one()
     assert landed.replace(tzinfo=landed.tzinfo or UTC) == LANDED
 

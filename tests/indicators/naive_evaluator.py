@@ -69,7 +69,7 @@ def index_events(record: Record, outcome_set: OutcomeSet, indicator: Indicator, 
 
 def in_value_set(procedures: Iterable[Procedure], outcome_set: OutcomeSet, name: str) -> list[Procedure]:
     codes = {(code.system, code.code) for code in outcome_set.value_sets[name].codes}
-    return [procedure for procedure in procedures if (procedure.system, procedure.code) in codes]
+    return [procedure for procedure in procedures if codes.intersection(procedure.codings)]
 
 
 def judge(record: Record, outcome_set: OutcomeSet, indicator: Indicator, index: Procedure, as_of: date) -> Outcome:

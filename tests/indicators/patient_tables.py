@@ -31,7 +31,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Procedure:
-    """A row of zib_procedure."""
+    """A row of zib_procedure; `more_codes` are codings after the first, as (system, code)."""
 
     institution: str
     resource_key: str
@@ -41,6 +41,11 @@ class Procedure:
     start_date: date | None
     laterality: str | None = None
     status: str = "completed"
+    more_codes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def codings(self) -> tuple[tuple[str, str], ...]:
+        return ((self.system, self.code), *self.more_codes)
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,11 @@ _TABLES = """
 CREATE OR REPLACE TABLE zib_patient (
     institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, deceased BOOLEAN, death_date DATE);
 CREATE OR REPLACE TABLE zib_procedure (
-    institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, procedure_code VARCHAR,
-    procedure_system VARCHAR, procedure_snomed_code VARCHAR, laterality_snomed_code VARCHAR, start_date DATE);
+    institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, procedure_codings_id VARCHAR,
+    laterality_snomed_code VARCHAR, start_date DATE);
+CREATE OR REPLACE TABLE zib_coding (
+    institution VARCHAR, codings_id VARCHAR, position BIGINT, system VARCHAR, code VARCHAR,
+    PRIMARY KEY (institution, codings_id, position));
 CREATE OR REPLACE TABLE prom_score (
     institution VARCHAR, patient_key VARCHAR, resource_key VARCHAR, instrument VARCHAR, instrument_version VARCHAR,
     score VARCHAR, direction VARCHAR, scored_date DATE, value DOUBLE, missing_reason VARCHAR, status VARCHAR,
@@ -90,17 +98,20 @@ CREATE OR REPLACE TABLE prom_score (
 
 
 def fill_tables(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
-    """Create the three tables that an outcome set is computed from."""
+    """Create the tables that an outcome set is computed from."""
     connection.execute(_TABLES)
     for patient in record.patients:
         connection.execute("INSERT INTO zib_patient VALUES (?, ?, ?, ?, ?)", astuple(patient))
     for p in record.procedures:
-        snomed = p.code if p.system == SNOMED else None
+        codings_id = repr(p.codings)
         connection.execute(
-            "INSERT INTO zib_procedure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (p.institution, p.resource_key, p.patient_key, p.status, p.code, p.system, snomed, p.laterality,
-             p.start_date),
-        )  # fmt: skip
+            "INSERT INTO zib_procedure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (p.institution, p.resource_key, p.patient_key, p.status, codings_id, p.laterality, p.start_date),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO zib_coding VALUES (?, ?, ?, ?, ?)",
+            [(p.institution, codings_id, position, *coding) for position, coding in enumerate(p.codings)],
+        )
     for s in record.scores:
         connection.execute(
             "INSERT INTO prom_score VALUES (?, ?, ?, ?, '1', ?, ?, ?, ?, ?, 'completed', 'patient', 'uitkomststroom')",

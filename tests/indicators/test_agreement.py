@@ -56,6 +56,7 @@ def records(draw: st.DrawFn) -> Record:
         INSTITUTIONS, st.one_of(st.none(), PATIENT_KEYS, PATIENT_KEYS, PATIENT_KEYS), st.sampled_from(CODES),
         st.one_of(DATES, DATES, DATES, st.none()), st.sampled_from([LEFT, LEFT, RIGHT, BOTH, None]),
         st.sampled_from(["completed", "completed", "completed", "not-done"]),
+        st.one_of(st.just(()), st.lists(st.sampled_from(CODES), max_size=2).map(tuple)),
     )  # fmt: skip
     score = st.builds(
         lambda *a: lambda key: Score(a[0], "s" + key, a[1], *a[2], *a[3:]),

@@ -325,6 +325,15 @@ def test_a_code_of_another_system_in_the_value_set_counts_too() -> None:
     assert outcomes(Record(record.patients, [index, icd_9], []))["hip-revision-1y", "P1"] == ["yes"]
 
 
+def test_any_coding_of_an_operation_counts_and_the_operation_counts_once() -> None:
+    record = read_story("0 | hip replacement, left")
+    (hip,) = record.procedures
+    local = replace(hip, system="http://local", code="HEUP", more_codes=((hip.system, hip.code),) * 2)
+    assert outcomes(replace(record, procedures=[local])) == outcomes(record)
+    unknown = replace(hip, system="http://local", code=hip.code)
+    assert outcomes(replace(record, procedures=[unknown])) == {}
+
+
 def test_the_evidence_names_what_is_behind_a_row() -> None:
     connection = duckdb.connect()
     story = """-1 | HOOS-PS 60

@@ -1,17 +1,15 @@
-"""The facts about FHIR R4 that the compiler rests on."""
+"""The facts about FHIR R4 and STU3 that the compiler rests on."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from pipelines.sqlonfhir import fhir_types
-from pipelines.sqlonfhir.fhir_types import Element, from_models, r4
+from pipelines.sqlonfhir.fhir_types import Element, Release, file_of, from_models, r4, stu3
 
 
-def test_the_file_holds_what_the_models_say() -> None:
-    path = Path(fhir_types.__file__).with_name("fhir_r4.json")
-    assert json.loads(path.read_text(encoding="utf-8")) == from_models()
+@pytest.mark.parametrize("release", ["r4", "stu3"])
+def test_the_file_holds_what_the_models_say(release: Release) -> None:
+    assert json.loads(file_of(release).read_text(encoding="utf-8")) == from_models(release)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +46,22 @@ def test_resources_are_told_from_other_types() -> None:
     assert r4().is_type("Quantity")
     assert r4().is_type("dateTime")
     assert not r4().is_type("quantity")
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "expected"),
+    [
+        ("Encounter", "reason", Element("reason", "CodeableConcept", True)),
+        ("Observation", "comment", Element("comment", "string", False)),
+        ("MedicationStatement", "taken", Element("taken", "code", False)),
+        ("Encounter", "reasonCode", None),
+    ],
+)
+def test_elements_that_stu3_has_otherwise(type_: str, name: str, expected: Element | None) -> None:
+    assert stu3().element(type_, name) == expected
+
+
+def test_stu3_has_resources_of_its_own() -> None:
+    assert "ProcedureRequest" in stu3().resources - r4().resources
+    assert "ServiceRequest" in r4().resources - stu3().resources
+    assert "dateTime" in {element.type for element in stu3().choices("Observation", "effective")}

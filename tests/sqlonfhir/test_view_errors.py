@@ -154,7 +154,7 @@ def test_branches_of_a_union_have_columns_of_one_type(first: Row, second: Row) -
         "extension(1).url",
         "extension(%number).url",
         "extension().url",
-        "gender.extension('urn:x').url",
+        "gender.extension('urn:x').nmae",
         "first(1)",
         "getResourceKey(Patient)",
         "name.getResourceKey()",
@@ -163,6 +163,11 @@ def test_branches_of_a_union_have_columns_of_one_type(first: Row, second: Row) -
         "link.other.getReferenceKey(Nonsense)",
         "5 mod 2",
         "gender in name.use",
+        "iif(active)",
+        "iif(active, 1, 'a')",
+        "iif(active, name.given, 'a')",
+        "iif(gender, 1, 2)",
+        "iif(active, name.first(), name.first())",
         "{}",
     ],
 )
@@ -174,10 +179,8 @@ def test_paths(path: Any) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "birthDate.lowBoundary()",
-        "birthDate.highBoundary()",
+        "birthDate.where($this = '2020').extension",
         "now()",
-        "iif(active, 1, 2)",
         "name.select(family)",
         "name.all(use = 'x')",
         "gender.upper()",
@@ -192,8 +195,17 @@ def test_paths_outside_the_subset(path: str) -> None:
     expect(of_column(path=path), "select[0].column[0].path", UNSUPPORTED)
 
 
-def test_repeat_is_not_there_yet() -> None:
-    view = view_of("QuestionnaireResponse", {"repeat": ["item"], "column": columns(it="linkId")})
+@pytest.mark.parametrize("paths", ["item", [], [5], ["item["], {"item": 1}])
+def test_repeat_takes_a_list_of_paths(paths: Any) -> None:
+    view = view_of("QuestionnaireResponse", {"repeat": paths, "column": columns(it="linkId")})
+    expect(view, "select[0].repeat")
+
+
+@pytest.mark.parametrize(
+    "paths", [["item.first()"], ["$this"], ["item", "item.answer"], ["item.linkId"], ["extension"], ["item", "subject"]]
+)
+def test_repeat_goes_over_nested_elements_of_one_type(paths: list[str]) -> None:
+    view = view_of("QuestionnaireResponse", {"repeat": paths, "column": columns(it="linkId")})
     expect(view, "select[0].repeat", UNSUPPORTED)
 
 

@@ -5,22 +5,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipelines.sqlonfhir.fhir_types import r4
-from pipelines.sqlonfhir.run import run_view
-from pipelines.sqlonfhir.views import CompiledView, compile_view
+from pipelines.sqlonfhir.fhir_types import Release, r4, stu3
+from pipelines.sqlonfhir.run import compile_plainly, run_view
+from pipelines.sqlonfhir.views import CompiledView
 
 LIMIT = 1 << 20
 Row = dict[str, Any]
 
 
-def compiled(view: Any) -> CompiledView:
+def compiled(view: Any, release: Release = "r4") -> CompiledView:
     """The view with plain ids for keys, as in `uitkomst view`."""
-    return compile_view(
-        view,
-        r4(),
-        key=lambda sql: f"split_part({sql}, '/', 2)",
-        secret=lambda sql: f"pseudonym_of_identifier({sql})",
-    )
+    return compile_plainly(view, r4() if release == "r4" else stu3())
 
 
 def view_of(resource: str, *selects: Row, **more: Any) -> Row:
@@ -33,11 +28,11 @@ def columns(**paths: str) -> list[Row]:
     return [{"name": name, "path": path} for name, path in paths.items()]
 
 
-def rows_of(folder: Path, view: Row, resources: Iterable[Row]) -> list[Row]:
+def rows_of(folder: Path, view: Row, resources: Iterable[Row], release: Release = "r4") -> list[Row]:
     """What the view gives, as NDJSON rows."""
     source, out = folder / "resources.ndjson", folder / "rows.ndjson"
     source.write_text("".join(json.dumps(resource) + "\n" for resource in resources), encoding="utf-8")
-    assert not run_view(compiled(view), source, out, LIMIT)
+    assert not run_view(compiled(view, release), source, out, LIMIT)
     return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 

@@ -74,4 +74,16 @@ def shows(kind: str, resource: dict, patients: set[str]) -> bool:  # type: ignor
         return resource["valueQuantity"]["code"] in {"kilo", "pond"}
     if kind == "unmapped-code":
         return "loinc" not in json.dumps(resource["code"])
+    if kind in ("missing-id", "missing-status"):
+        return kind.removeprefix("missing-") not in resource
+    if kind == "unknown-status":
+        return resource["status"] not in {"final", "amended"}
+    if kind == "missing-subject":
+        return "reference" not in resource.get("subject", {})
+    if kind == "missing-unit":
+        return "code" not in resource["valueQuantity"]
+    if kind == "implausible-value":
+        return not 0.2 <= resource["valueQuantity"]["value"] <= 700
+    if kind == "before-birth":
+        return resource["effectiveDateTime"] < "1910"
     return resource["subject"]["reference"].removeprefix("Patient/") not in patients

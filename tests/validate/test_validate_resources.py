@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from contract_tables import REPOSITORY
@@ -19,6 +20,7 @@ from pipelines.validate.resources import (
     ResourceFailure,
     check_resource,
     check_resources,
+    explain,
 )
 
 OFFICIAL_EXAMPLES = sorted((REPOSITORY / "../shared/examples/nictiz-zib2020").glob("*.json"))
@@ -87,10 +89,11 @@ class Export:
         self.fetched: list[Place] = []
 
     @property
-    def index(self) -> pa.Table:
+    def index(self) -> duckdb.DuckDBPyRelation:
         names = {"source_file": pa.string(), "source_line": pa.int64()}
-        schema = pa.schema([*names.items(), ("resource_type", pa.string()), ("profile", pa.string())])
-        return pa.Table.from_pylist(self.rows, schema=schema)
+        texts = ("resource_type", "profile", "resource_key")
+        schema = pa.schema([*names.items(), *((name, pa.string()) for name in texts)])
+        return duckdb.connect().from_arrow(pa.Table.from_pylist(self.rows, schema=schema))
 
     def fetch(self, places: Sequence[Place]) -> Iterable[tuple[str, int, str]]:
         self.fetched += places
@@ -125,11 +128,14 @@ def test_a_large_batch_is_sampled_per_type_and_profile_and_the_report_says_so() 
     assert len(export.fetched) == report.checked == 23
 
 
-def test_what_failed_elsewhere_is_checked_whatever_the_sample_is() -> None:
+def test_what_failed_elsewhere_is_explained_up_to_a_limit_that_is_reported() -> None:
     export = Export({("Patient", None): 100})
-    failures, report = export.check(limit=50, per_stratum=1, also=[("Patient-0.ndjson", 13), ("gone.ndjson", 1)])
-    assert [failure.source_line for failure in failures] == [13]
-    assert report.checked in (1, 2)
+    rejected = {("Patient-0.ndjson", line) for line in (13, 20, 21)}
+    failures, report = explain(export.index, export.fetch, rejected, batch_id="batch-1", limit=10)
+    assert [(failure.source_line, failure.resource_type) for failure in failures] == [(13, "Patient")]
+    assert (report.rejected, report.checked, report.failed) == (3, 3, 1)
+    _, limited = explain(export.index, export.fetch, rejected, batch_id="batch-1", limit=2)
+    assert (limited.rejected, limited.checked) == (3, 2)
 
 
 def test_the_sample_depends_on_the_batch_and_on_nothing_else() -> None:

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from contract_tables import AS_OF, EXPECTATIONS, SUITES, schema_of, table_of
+from contract_tables import AS_OF, CODING, SUITES, Checked, schema_of, table_of
 
 from pipelines.errors import TerminalError
-from pipelines.validate.suites import Validation, validate_tables
 
-KNOWN = pa.table({"institution": ["ziekenhuis-a"], "patient_key": ["b" * 32]})
+SNOMED = "http://snomed.info/sct"
+KNOWN = pa.table(
+    {
+        "institution": ["ziekenhuis-a"],
+        "patient_key": ["b" * 32],
+        "birth_date_text": ["1958-03-14"],
+        "death_date_text": pa.array([None], pa.string()),
+    }
+)
+Validate = Callable[..., Checked]
 
 
-def validate(
-    tables: Mapping[str, list[dict[str, Any]]], known: pa.Table | None = KNOWN, as_of: date = AS_OF
-) -> Validation:
+@pytest.fixture
+def validate(tmp_path_factory: pytest.TempPathFactory) -> Validate:
     """Validates tables given as the changes to their example row; the example patient is known."""
-    return validate_tables(
-        {name: table_of(name, rows) for name, rows in tables.items()},
-        expectations=EXPECTATIONS,
-        as_of=as_of,
-        known_patients=known,
-    )
+
+    def run(tables: Mapping[str, list[dict[str, Any]]], known: pa.Table | None = KNOWN, as_of: date = AS_OF) -> Checked:
+        rows = {name: table_of(name, rows) for name, rows in tables.items()}
+        return Checked(tmp_path_factory.mktemp("batch"), rows, known_patients=known, as_of=as_of)
+
+    return run
 
 
-def set_aside(validation: Validation) -> list[tuple[int | None, str]]:
+def set_aside(validation: Checked) -> list[tuple[int | None, str]]:
     return [(row.source_line, row.rule_id) for row in validation.quarantined]
 
 
-def test_a_row_that_fails_an_error_rule_is_set_aside_with_its_place_and_reason() -> None:
+def test_a_row_that_fails_an_error_rule_is_set_aside_with_its_place_and_reason(validate: Validate) -> None:
     result = validate(
         {
             "zib_body_weight": [
@@ -58,7 +65,7 @@ def test_a_row_that_fails_an_error_rule_is_set_aside_with_its_place_and_reason()
     }
 
 
-def test_a_row_that_fails_several_rules_is_set_aside_once_for_the_first_rule_of_the_suite() -> None:
+def test_a_row_that_fails_several_rules_is_set_aside_once_for_the_first_rule_of_the_suite(validate: Validate) -> None:
     wrong = {"status": "klaar", "weight_value": -1.0, "weight_ucum_code": "kg"}
     result = validate({"zib_body_weight": [{"source_line": 1, **wrong}]})
     assert set_aside(result) == [(1, "BODY-WEIGHT-STATUS-UNKNOWN")]
@@ -66,16 +73,40 @@ def test_a_row_that_fails_several_rules_is_set_aside_once_for_the_first_rule_of_
     assert failed == {"BODY-WEIGHT-STATUS-UNKNOWN", "BODY-WEIGHT-RANGE"}
 
 
-def test_a_warning_counts_rows_and_keeps_them() -> None:
-    local = {"procedure_code": "P-17", "procedure_system": "urn:oid:1.2.3", "procedure_snomed_code": None}
-    result = validate({"zib_procedure": [local]})
+@pytest.mark.parametrize(
+    ("codings", "failed"),
+    [
+        pytest.param([("urn:oid:1.2.3", "P-17", None)], 1, id="a local code"),
+        pytest.param([("urn:oid:1.2.3", "P-17", None), (SNOMED, "52734007", 0)], 0, id="a local code that is mapped"),
+    ],
+)
+def test_a_warning_counts_rows_and_keeps_them(
+    codings: list[tuple[str, str, int | None]], failed: int, tmp_path: Path
+) -> None:
+    coded = [
+        {
+            "institution": "ziekenhuis-a",
+            "codings_id": "c1",
+            "position": position,
+            "system": system,
+            "code": code,
+            "mapped_from": mapped_from,
+        }
+        for position, (system, code, mapped_from) in enumerate(codings)
+    ]
+    tables = {
+        "zib_procedure": table_of("zib_procedure", [{"procedure_codings_id": "c1"}]),
+        "zib_coding": pa.Table.from_pylist(coded, schema=CODING),
+    }
+    result = Checked(tmp_path, tables, known_patients=KNOWN)
     assert result.quarantined == []
     assert result.accepted["zib_procedure"].num_rows == 1
     (check,) = [each for each in result.checks if each.rule_id == "PROCEDURE-CODE-NOT-STANDARD"]
-    assert (check.severity, check.checked, check.failed, check.status) == ("warning", 1, 1, "failed")
+    assert (check.severity, check.checked, check.failed) == ("warning", 1, failed)
+    assert len(check.examples) == failed
 
 
-def test_half_a_questionnaire_is_never_accepted() -> None:
+def test_half_a_questionnaire_is_never_accepted(validate: Validate) -> None:
     answers = [
         {"resource_key": "r1", "source_line": 1, "link_id": "q1"},
         {"resource_key": "r1", "source_line": 1, "link_id": None},
@@ -92,7 +123,7 @@ def test_half_a_questionnaire_is_never_accepted() -> None:
     ]
 
 
-def test_rows_without_a_resource_key_do_not_drag_each_other_along() -> None:
+def test_rows_without_a_resource_key_do_not_drag_each_other_along(validate: Validate) -> None:
     rows = [{"resource_key": None, "source_line": 1}, {"resource_key": "2", "source_line": 2}]
     assert set_aside(validate({"zib_body_height": rows})) == [(1, "BODY-HEIGHT-KEY-MISSING")]
 
@@ -108,7 +139,7 @@ def test_rows_without_a_resource_key_do_not_drag_each_other_along() -> None:
     ],
 )
 def test_a_resource_is_accepted_only_with_its_patient(
-    patients: list[dict[str, Any]], known: pa.Table | None, accepted: int
+    validate: Validate, patients: list[dict[str, Any]], known: pa.Table | None, accepted: int
 ) -> None:
     result = validate({"zib_patient": patients, "zib_procedure": [{}]}, known)
     assert result.accepted["zib_procedure"].num_rows == accepted
@@ -117,7 +148,7 @@ def test_a_resource_is_accepted_only_with_its_patient(
     )
 
 
-def test_the_as_of_date_decides_what_lies_in_the_future() -> None:
+def test_the_as_of_date_decides_what_lies_in_the_future(validate: Validate) -> None:
     tables = {"zib_body_weight": [{"effective_at": datetime(2025, 6, 30, 23, 59)}]}
     assert validate(tables, as_of=date(2025, 6, 30)).quarantined == []
     assert set_aside(validate(tables, as_of=date(2025, 6, 29))) == [(1, "BODY-WEIGHT-MOMENT-RANGE")]
@@ -132,7 +163,7 @@ def test_the_as_of_date_decides_what_lies_in_the_future() -> None:
     ],
 )
 def test_only_what_is_planned_may_lie_in_the_future(
-    table: str, planned: str, done: str, future: dict[str, Any]
+    validate: Validate, table: str, planned: str, done: str, future: dict[str, Any]
 ) -> None:
     no_end = {name: None for name in ("end_text", "end_date_text") if name in schema_of(table).names}
     rows = [{**future, **no_end, "source_line": n, "status": status} for n, status in enumerate((planned, done), 1)]
@@ -141,7 +172,7 @@ def test_only_what_is_planned_may_lie_in_the_future(
     assert [row.source_line for row in result.quarantined] == [2]
 
 
-def test_a_rule_with_nothing_to_check_is_not_applicable() -> None:
+def test_a_rule_with_nothing_to_check_is_not_applicable(validate: Validate) -> None:
     result = validate({name: [] for name in SUITES})
     assert {check.status for check in result.checks} == {"not_applicable"}
     assert {name: table.num_rows for name, table in result.accepted.items()} == dict.fromkeys(SUITES, 0)
@@ -151,7 +182,7 @@ def test_a_rule_with_nothing_to_check_is_not_applicable() -> None:
     assert statuses["BODY-WEIGHT-VALUE-MISSING"] == "failed"
 
 
-def test_every_rule_reports_on_every_table_once() -> None:
+def test_every_rule_reports_on_every_table_once(validate: Validate) -> None:
     checks = validate({name: [{}] for name in SUITES}).checks
     assert len({(check.table, check.rule_id) for check in checks}) == len(checks)
     assert {(check.table, check.rule_id) for check in checks} >= {
@@ -159,17 +190,17 @@ def test_every_rule_reports_on_every_table_once() -> None:
     }
 
 
-def test_a_table_without_a_suite_is_refused() -> None:
-    with pytest.raises(TerminalError, match="EXPECTATIONS-MISSING: table zib_pain_score has no suite"):
-        validate_tables({"zib_pain_score": pa.table({})}, expectations=EXPECTATIONS, as_of=AS_OF)
+def test_a_table_without_a_suite_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match="EXPECTATIONS-MISSING: table zib_unheard_of has no suite"):
+        Checked(tmp_path, {"zib_unheard_of": pa.table({"a": [1]})})
 
 
-def test_a_table_without_a_column_of_its_suite_is_refused() -> None:
+def test_a_table_without_a_column_of_its_suite_is_refused(tmp_path: Path) -> None:
     table = table_of("zib_body_weight", [{}]).drop_columns(["weight_value"])
     with pytest.raises(TerminalError, match=r"EXPECTATION-COLUMN-UNKNOWN.*weight_value"):
-        validate_tables({"zib_body_weight": table}, expectations=EXPECTATIONS, as_of=AS_OF)
+        Checked(tmp_path, {"zib_body_weight": table})
 
 
 def test_a_folder_without_suites_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match="EXPECTATIONS-MISSING"):
-        validate_tables({}, expectations=tmp_path, as_of=AS_OF)
+        Checked(tmp_path / "batch", {}, expectations=tmp_path)

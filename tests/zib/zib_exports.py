@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from pipelines.extract.exports import find_exports
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.zib.catalogue import Catalogue, load_catalogue
-from pipelines.zib.mapping import map_export
+from pipelines.zib.mapping import ReadExtract, map_export
 
-MAPPINGS = Path(__file__).resolve().parents[2] / "mappings" / "zib" / "2020"
+ROOT = Path(__file__).resolve().parents[2]
+MAPPINGS = ROOT / "mappings" / "zib" / "2020"
 PSEUDONYMS = Pseudonyms(b"a key for tests, 32 bytes long!!", "noord")
 LIMIT = 1 << 20
 Content = str | bytes
@@ -24,7 +25,7 @@ Content = str | bytes
 @cache
 def catalogue() -> Catalogue:
     """The ZIB tables, compiled once per process."""
-    return load_catalogue(MAPPINGS)
+    return load_catalogue(ROOT / "mappings")
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,15 @@ class Mapped:
     """What became of an export.
 
     Attributes:
-        tables: rows by table.
+        tables: rows by ZIB table.
+        codings: rows of zib_coding.
         quarantine: rows of quarantine.ndjson.
         files: accounts by file name.
         written: everything that left the mapping as text.
     """
 
     tables: dict[str, list[dict[str, Any]]]
+    codings: list[dict[str, Any]]
     quarantine: list[dict[str, Any]]
     files: dict[str, dict[str, Any]]
     written: str
@@ -63,18 +66,27 @@ class Mapped:
         return found
 
 
-def map_files(folder: Path, contents: Mapping[str, Content], *, maximum_line_bytes: int = LIMIT) -> Mapped:
+def map_files(
+    folder: Path, contents: Mapping[str, Content], *, maximum_line_bytes: int = LIMIT, tables: Catalogue | None = None
+) -> Mapped:
     """Map an export of institution `noord` with these files."""
     drop = folder / "noord"
     for name, content in contents.items():
         path = drop / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return map_folder(folder, maximum_line_bytes=maximum_line_bytes)
+    return map_folder(folder, maximum_line_bytes=maximum_line_bytes, tables=tables or catalogue())
 
 
-def map_folder(folder: Path, *, maximum_line_bytes: int = LIMIT) -> Mapped:
+def map_folder(
+    folder: Path,
+    *,
+    maximum_line_bytes: int = LIMIT,
+    tables: Catalogue | None = None,
+    read_extract: ReadExtract = lambda file: None,
+) -> Mapped:
     """Map the export of institution `noord` below `folder`, and check that every line is accounted for."""
+    used = tables or catalogue()
     out, work = folder / ".out", folder / ".work"
     out.mkdir()
     work.mkdir(mode=0o700)
@@ -82,16 +94,18 @@ def map_folder(folder: Path, *, maximum_line_bytes: int = LIMIT) -> Mapped:
     report = map_export(
         export,
         out,
-        catalogue=catalogue(),
+        catalogue=used,
         pseudonyms=PSEUDONYMS,
         work=work,
         maximum_line_bytes=maximum_line_bytes,
+        read_extract=read_extract,
     ).as_dict()
     assert not [path for path in work.rglob("*") if path.is_file()], "identifiers stayed behind"
-    tables = {t.name: pq.read_table(out / f"{t.name}.parquet").to_pylist() for t in catalogue().tables}
+    rows = {t.name: pq.read_table(out / f"{t.name}.parquet").to_pylist() for t in used.tables}
     text = (out / "quarantine.ndjson").read_text(encoding="utf-8")
     quarantine = [json.loads(line) for line in text.splitlines()]
-    mapped = Mapped(tables, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
+    codings = pq.read_table(out / "zib_coding.parquet").to_pylist()
+    mapped = Mapped(rows, codings, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
     _reconcile(mapped, report)
     return mapped
 
@@ -100,7 +114,8 @@ def _reconcile(mapped: Mapped, report: dict[str, Any]) -> None:
     totals = report["totals"]
     assert totals["lines"] == totals["accepted"] + totals["quarantined"] + totals["skipped"]
     assert totals["quarantined"] == len(mapped.quarantine)
-    assert report["tables"] == {table: len(rows) for table, rows in mapped.tables.items()}
+    counts = {table: len(rows) for table, rows in mapped.tables.items()}
+    assert report["tables"] == counts | {"zib_coding": len(mapped.codings)}
     origins = {(row["source_file"], row["source_line"]) for rows in mapped.tables.values() for row in rows}
     assert len(origins) == totals["accepted"]
     assert not origins & set(mapped.lines)

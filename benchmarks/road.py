@@ -1,0 +1,104 @@
+"""Extract, map, validate and lake write of an export against hand-written DuckDB SQL that only maps it.
+
+Whole processes take turns; the ratio is that of the medians, and of the parts the last round is shown. The export
+holds 300,000 Observations and their patients; nothing in it is wrong, so every row is judged and stored.
+Usage: python benchmarks/road.py [--rounds 5] [--count 300000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mapping import ROOT, measure
+from observations import write_observations
+
+PATIENTS = 6000
+
+
+def write_export(folder: Path, count: int) -> None:
+    """One hospital's export: Observations and the patients they are about."""
+    folder.mkdir(parents=True)
+    write_observations(folder / "Observation.ndjson", count, PATIENTS)
+    with (folder / "Patient.ndjson").open("w", encoding="utf-8") as file:
+        for number in range(PATIENTS):
+            born = f"{1930 + number % 60}-{number % 12 + 1:02}-15"
+            patient = {
+                "resourceType": "Patient",
+                "id": f"patient-{number}",
+                "meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/nl-core-Patient"]},
+                "gender": ("female", "male")[number % 2],
+                "birthDate": born,
+            }
+            file.write(json.dumps(patient) + "\n")
+
+
+def process(exports: Path, home: Path) -> None:
+    """The road itself, as `uitkomst run` takes it; prints the seconds of each step."""
+    started = time.perf_counter()
+    from pipelines.chain import Chain
+    from pipelines.extract.exports import find_exports
+
+    chain, seconds = Chain.at(home), {}
+    (export,) = find_exports(exports)
+    seconds["start"] = time.perf_counter() - started
+    batch = chain.land(export, now=datetime(2026, 1, 5, tzinfo=UTC))
+    for name, step in (("map", chain.map), ("validate", chain.validate), ("load", chain.load)):
+        before = time.perf_counter()
+        result = step(batch)
+        seconds[name] = time.perf_counter() - before
+    seconds["land"] = time.perf_counter() - started - sum(seconds.values())
+    assert result.quarantined == 0, "the export has no defect"
+    print(json.dumps({"lines": result.lines, "accepted": result.accepted, **seconds}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=300_000)
+    parser.add_argument("--process", nargs=2, type=Path, metavar=("EXPORTS", "HOME"))
+    options = parser.parse_args()
+    if options.process:
+        process(*options.process)
+        return
+    work = Path(tempfile.mkdtemp(prefix="uitkomst-bench-"))
+    try:
+        compare(work, options.count, options.rounds)
+    finally:
+        shutil.rmtree(work)
+
+
+def compare(work: Path, count: int, rounds: int) -> None:
+    """Print medians of baseline and road, their ratio, peak memory, and where the time of the road goes."""
+    write_export(work / "exports" / "noord", count)
+    source, home = work / "exports" / "noord" / "Observation.ndjson", work / "home"
+    hand = [sys.executable, str(ROOT / "benchmarks/handwritten.py"), "map", str(source), str(work / "hand")]
+    road = [sys.executable, __file__, "--process", str(work / "exports"), str(home)]
+    figures: tuple[list[float], list[float]] = ([], [])
+    peak = 0.0
+    for number in range(rounds + 1):
+        for side, command in enumerate((hand, road)):
+            shutil.rmtree(home, ignore_errors=True)
+            seconds, megabytes = measure(command)
+            if number:  # the first round warms the disk cache
+                figures[side].append(seconds)
+                peak = max(peak, megabytes * side)
+    baseline, ours = (statistics.median(side) for side in figures)
+    print(f"{count:,} Observations, {PATIENTS:,} patients".ljust(40) + "by hand       road   ratio   peak memory")
+    print(f"extract, map, validate, lake{baseline:>17.2f} s{ours:>9.2f} s{ours / baseline:>7.2f}x{peak:>11.0f} MB")
+    shutil.rmtree(home)
+    parts = json.loads(subprocess.run(road, capture_output=True, text=True, check=True).stdout)
+    shown = ", ".join(f"{name} {parts[name]:.1f} s" for name in ("start", "land", "map", "validate", "load"))
+    print(f"of which: {shown}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The UCUM unit that the results of each laboratory test are converted to: `mappings/codes/laboratory_units.csv`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from pipelines.errors import TerminalError
+from pipelines.sqlonfhir.tags import UnitTable
+from pipelines.sqlonfhir.units import is_unit
+
+
+def load_laboratory_units(path: Path) -> UnitTable:
+    """The unit of each (system, code); none when there is no such file.
+
+    Raises:
+        TerminalError: `UNITS-INVALID` for a code that occurs twice, or a unit that is none of UCUM.
+    """
+    if not path.exists():
+        return {}
+    units: dict[tuple[str, str], str] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            test = row["system"], row["code"]
+            if test in units or not is_unit(row["ucum_code"]):
+                what = f"{row['code']} occurs twice, or {row['ucum_code']} is no unit of UCUM"
+                raise TerminalError("UNITS-INVALID", what, where=str(path), remedy="Correct the file.")
+            units[test] = row["ucum_code"]
+    return units
