@@ -65,12 +65,14 @@ class CompiledView:
 
     Attributes:
         resource: FHIR type of the resources it reads.
+        types: the FHIR release it is about.
         outputs: output columns, in order.
         schema: what it reads of each resource.
         condition: SQL of whether a resource gives any row, as far as `where` says.
     """
 
     resource: str
+    types: FhirTypes
     outputs: tuple[Column, ...]
     schema: Schema
     condition: str
@@ -170,7 +172,13 @@ class _Compiler:
         filled = self._expressions.filled
         outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
         return CompiledView(
-            resource, outputs, schema, filled(condition), filled(relation), filled(self._date_flaw(columns))
+            resource,
+            self._types,
+            outputs,
+            schema,
+            filled(condition),
+            filled(relation),
+            filled(self._date_flaw(columns)),
         )
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
