@@ -70,9 +70,12 @@ def view(
     ] = None,
 ) -> None:
     """Run any ViewDefinition on any resources."""
+    from pipelines.settings import settings
     from pipelines.sqlonfhir.run import load_view, run_view
+    from pipelines.zib.laboratory_units import load_units
 
-    left_out = run_view(load_view(definition), resources, out, 16 * 1024 * 1024)
+    compiled = load_view(definition, lambda: load_units(settings().mappings))
+    left_out = run_view(compiled, resources, out, settings().maximum_line_bytes)
     for code, count in sorted(left_out.items()):
         print(f"{code}: {count} left out", file=sys.stderr)
 

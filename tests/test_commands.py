@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.settings import PROJECT
+
 UITKOMST = Path(sys.executable).parent / "uitkomst"
 WEIGHT = '{"coding":[{"system":"http://loinc.org","code":"29463-7"}]}'
 
@@ -155,3 +157,44 @@ def test_an_unsupported_view_is_named_with_its_path(tmp_path: Path) -> None:
     assert finished.returncode == 2
     assert finished.stderr.startswith("VIEW-UNSUPPORTED: ")
     assert "select[0].repeat" in finished.stderr
+
+
+CREATININE = {
+    "resourceType": "Observation",
+    "id": "g1",
+    "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "14682-9"}]},
+    "valueQuantity": {"value": 0.09, "system": "http://unitsofmeasure.org", "code": "mmol/L"},
+}
+
+
+@pytest.mark.parametrize(
+    ("folder", "system", "code"),
+    [
+        ("2020", "http://terminology.hl7.org/CodeSystem/observation-category", "laboratory"),
+        ("2017", "http://snomed.info/sct", "49581000146104"),
+    ],
+)
+def test_the_laboratory_views_of_both_releases_run_by_themselves(
+    folder: str, system: str, code: str, tmp_path: Path
+) -> None:
+    resource = {**CREATININE, "category": [{"coding": [{"system": system, "code": code}]}]}
+    (tmp_path / "results.ndjson").write_bytes(lines(json.dumps(resource)))
+    view = PROJECT / "mappings" / "zib" / folder / "zib_laboratory_test_result.json"
+    finished = run("view", view, tmp_path / "results.ndjson")
+    assert finished.returncode == 0, finished.stderr
+    (row,) = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert (row["value_ucum_code"], row["value_converted_ucum_code"]) == ("mmol/L", "umol/L")
+    assert row["value_converted"] == pytest.approx(90)
+
+
+def test_a_view_about_another_release_is_not_run(tmp_path: Path) -> None:
+    view = {
+        "resource": "Patient",
+        "fhirVersion": ["5.0.0"],
+        "select": [{"column": [{"name": "key", "path": "getResourceKey()"}]}],
+    }
+    (tmp_path / "view.json").write_text(json.dumps(view), encoding="utf-8")
+    finished = run("view", tmp_path / "view.json", tmp_path / "none.ndjson")
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("VIEW-UNSUPPORTED: ")

@@ -93,7 +93,10 @@ def _whole(number: Any) -> int:
 
 
 def _check_sums(cells: dict[Cell, Counts], indicator: str, registry: Registry) -> None:
-    """Months must add up to the total of an institution, and institutions to the group."""
+    """Months must add up to the total of an institution, and institutions to the group.
+
+    A total without months is right when it counts nobody: what has no complete date is in no month.
+    """
     frame = pd.DataFrame(
         [(row or "", column == TOTAL, row is GROUP, column, *counts) for (row, column), counts in cells.items()]
     )
@@ -104,7 +107,8 @@ def _check_sums(cells: dict[Cell, Counts], indicator: str, registry: Registry) -
         key = 0 if margin == 1 else 3
         totals = sums[sums[margin]].set_index(key)[parts]
         summed = sums[~sums[margin]].set_index(key)[parts]
-        if not totals.sort_index().equals(summed.sort_index()):
+        everyone = totals.index.union(summed.index)
+        if not totals.reindex(everyone, fill_value=0).equals(summed.reindex(everyone, fill_value=0)):
             what = "months and the total" if margin == 1 else "institutions and the group"
             raise _refused(f"{what} do not add up for indicator {indicator}", registry)
 

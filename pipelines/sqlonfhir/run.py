@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import duckdb
 
 from pipelines.errors import TerminalError
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.sqlonfhir.fhir_types import FhirTypes, r4
+from pipelines.sqlonfhir.fhir_types import FhirTypes, r4, stu3
 from pipelines.sqlonfhir.reading import open_duckdb, relation_of
+from pipelines.sqlonfhir.tags import UnitTable
 from pipelines.sqlonfhir.units import register_units
 from pipelines.sqlonfhir.values import NOT_SINGLE, quote
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
@@ -24,15 +26,21 @@ from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 _FORMATS = {".parquet": "parquet", ".csv": "csv", ".ndjson": "json"}
 
 
-def load_view(path: Path) -> CompiledView:
-    """Read and compile a ViewDefinition with plain keys.
+def load_view(path: Path, units: Callable[[], Mapping[str, UnitTable]] = dict) -> CompiledView:
+    """Read and compile a ViewDefinition with plain keys, for the FHIR release that its `fhirVersion` names.
+
+    Args:
+        units: gives by name the tables of units that its tags may point to as ``@name``; asked only when one does.
 
     Raises:
         ViewError: when it is invalid or unsupported, with the offending path.
         TerminalError: `FILE-MISSING`.
     """
     try:
-        return compile_plainly(json.loads(path.read_bytes()), r4())
+        content = path.read_bytes()
+        definition = json.loads(content)
+        # Reading the tables loads all of UCUM, which takes longer than most views run.
+        return compile_plainly(definition, _types_of(definition), units() if b'"@' in content else None)
     except OSError as error:
         raise _unreadable(path, error) from None
     except RecursionError:
@@ -42,7 +50,25 @@ def load_view(path: Path) -> CompiledView:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
 
 
-def compile_plainly(definition: Any, types: FhirTypes) -> CompiledView:
+def _types_of(definition: Any) -> FhirTypes:
+    """The newest supported release among the `fhirVersion`s of a view; R4 for a view that names none.
+
+    Raises:
+        ViewError: `VIEW-UNSUPPORTED` when it names only others.
+    """
+    versions = definition.get("fhirVersion") if isinstance(definition, dict) else None
+    if not isinstance(versions, list) or not versions:
+        return r4()
+    releases = {".".join(str(version).split(".")[:2]) for version in versions}
+    if releases & {"4.0", "4.3"}:
+        return r4()
+    if "3.0" in releases:
+        return stu3()
+    what = "only FHIR R4 (4.0, 4.3) and STU3 (3.0) are supported"
+    raise ViewError("VIEW-UNSUPPORTED", what, where="fhirVersion", remedy="Write the view for one of them.")
+
+
+def compile_plainly(definition: Any, types: FhirTypes, units: Mapping[str, UnitTable] | None = None) -> CompiledView:
     """Compile a ViewDefinition whose keys are ids as they are in the resources.
 
     The key of a reference by identifier only is null: no id is known, and the identifier may be a person's.
@@ -56,6 +82,7 @@ def compile_plainly(definition: Any, types: FhirTypes) -> CompiledView:
         key=lambda sql: f"nullif(regexp_extract({sql}, '^[A-Za-z]+/(.*)$', 1), '')",
         secret=lambda sql: f"pseudonym_of_identifier({sql})",
         codings=lambda sql: f"left(sha256({sql}), 32)",
+        units=units,
     )
 
 
@@ -127,7 +154,7 @@ def _sieved(view: CompiledView, resources: Path, folder: Path, maximum: int) -> 
     from pipelines.zib.sieve import Sieve
 
     left_out: Counter[str] = Counter()
-    sieve = Sieve(folder, {view.resource: view.schema}, r4().resources)
+    sieve = Sieve(folder, {view.resource: view.schema}, view.types.resources)
     decimals = str if view.schema.keeps_decimals else float
     for flaw, _ in sieve.sort(0, read_records(resources, maximum_line_bytes=maximum, decimals=decimals)):
         if flaw.rule_id not in ("TYPE-NOT-MAPPED", "LINE-BLANK"):

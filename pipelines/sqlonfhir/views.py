@@ -66,12 +66,14 @@ class CompiledView:
 
     Attributes:
         resource: FHIR type of the resources it reads.
+        types: the FHIR release it is about.
         outputs: output columns, in order.
         schema: what it reads of each resource.
         condition: SQL of whether a resource gives any row, as far as `where` says.
     """
 
     resource: str
+    types: FhirTypes
     outputs: tuple[Column, ...]
     schema: Schema
     condition: str
@@ -174,7 +176,7 @@ class _Compiler:
         source = filled(relation)
         if lists:
             source = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in lists.items())} FROM {source})"
-        return CompiledView(resource, outputs, schema, filled(condition), source, found[0])
+        return CompiledView(resource, self._types, outputs, schema, filled(condition), source, found[0])
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}

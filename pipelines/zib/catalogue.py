@@ -15,12 +15,11 @@ from pipelines.sqlonfhir.tags import UnitTable
 from pipelines.sqlonfhir.values import Schema
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 from pipelines.zib.concept_maps import ConceptMap, load_concept_maps
-from pipelines.zib.laboratory_units import load_laboratory_units
+from pipelines.zib.laboratory_units import LABORATORY_UNITS, load_units
 from pipelines.zib.releases import FOLDERS, types_of
 
 _CONCEPT_MAPS = "codes/concept_maps"
-_LABORATORY_UNITS = "codes/laboratory_units.csv"
-MAPPING_SOURCES = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS, _LABORATORY_UNITS)
+MAPPING_SOURCES = (*(f"zib/{name}" for name in FOLDERS.values()), _CONCEPT_MAPS, LABORATORY_UNITS)
 """The folders and files below `mappings` that `load_catalogue` reads."""
 
 
@@ -92,7 +91,7 @@ def load_catalogue(mappings: Path) -> Catalogue:
         raise TerminalError(
             "MAPPING-MISSING", "it holds no ViewDefinition", where=str(mappings), remedy="Set UITKOMST_MAPPINGS."
         )
-    units = {"laboratory_units": load_laboratory_units(mappings / _LABORATORY_UNITS)}
+    units = load_units(mappings)
     tables = tuple(_load(name, paths[name], units) for name in sorted(paths))
     return Catalogue(
         tables,
@@ -123,7 +122,7 @@ def _load(name: str, paths: Mapping[Release, Path], units: Mapping[str, UnitTabl
 
 def _compile(content: bytes, release: Release, path: Path, units: Mapping[str, UnitTable]) -> CompiledView:
     try:
-        return compile_view(
+        view = compile_view(
             json.loads(content),
             types_of(release),
             key=None,
@@ -131,6 +130,14 @@ def _compile(content: bytes, release: Release, path: Path, units: Mapping[str, U
             codings=None,
             units=units,
         )
+        if view.schema.keeps_decimals:
+            raise ViewError(
+                "VIEW-UNSUPPORTED",
+                "a boundary of a number needs its decimals as written, which reading into tables does not keep",
+                where="lowBoundary() or highBoundary() of a number",
+                remedy="Take the number itself, or run this view by itself with `uitkomst view`.",
+            )
+        return view
     except ValueError:
         raise ViewError("VIEW-INVALID", "it is no JSON", where=str(path), remedy="Correct the file.") from None
     except ViewError as error:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.errors import TerminalError
 from pipelines.sqlonfhir.tags import UnitTable
+
+LABORATORY_UNITS = "codes/laboratory_units.csv"
+"""Where the file is, below `mappings`."""
+
+
+def load_units(mappings: Path) -> Mapping[str, UnitTable]:
+    """The tables of units in `mappings`, by the name that a tag points to as ``@name``.
+
+    Raises:
+        TerminalError: `UNITS-INVALID`.
+    """
+    return {"laboratory_units": load_laboratory_units(mappings / LABORATORY_UNITS)}
 
 
 def load_laboratory_units(path: Path) -> UnitTable:

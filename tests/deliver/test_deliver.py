@@ -145,6 +145,24 @@ def test_totals_that_do_not_add_up_are_refused(tmp_path: Path, registry: Registr
         send(tmp_path, registry, frame)
 
 
+def test_months_without_a_total_are_refused(tmp_path: Path, registry: Registry) -> None:
+    frame = results(CELLS)
+    frame = frame[(frame["institution"] != "oost") | (frame["period"] != "total")]
+    with pytest.raises(TerminalError, match="do not add up for indicator revisie"):
+        send(tmp_path, registry, frame)
+
+
+def test_an_institution_whose_operations_have_no_complete_date_is_delivered(tmp_path: Path, registry: Registry) -> None:
+    frame = results(CELLS)
+    total = frame[(frame["institution"] == "zuid") & (frame["period"] == "total")].iloc[0].to_dict()
+    undated = {"institution": "west", "denominator": 0, "numerator": 0, "excluded": 3}
+    empty = dict.fromkeys(("value", "ci_low", "ci_high"))
+    frame = pd.concat([frame, pd.DataFrame([total | undated | empty])], ignore_index=True)
+    (row,) = [row for row in read(send(tmp_path, registry, frame)) if row["Instelling"] == "west"]
+    assert (row["Periode"], row["Noemer"], row["Teller"], row["Waarde"]) == ("totaal", "0", "0", "")
+    assert row["Onderdrukt"] == ""
+
+
 def test_a_group_without_the_institution_itself_is_refused(tmp_path: Path, registry: Registry) -> None:
     frame = results(CELLS)
     frame["group_denominator"] -= frame["denominator"]

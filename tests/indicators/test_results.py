@@ -7,8 +7,10 @@ from datetime import date
 import duckdb
 import pytest
 from patient_story import read_story
-from patient_tables import Record, fill_tables, knie_heupartrose
+from patient_tables import MAPPINGS, Record, fill_tables, knie_heupartrose
 
+from pipelines.deliver.definition import load_registry
+from pipelines.deliver.protected import protect
 from pipelines.indicators.evaluation import evaluate
 
 AS_OF = date(2026, 1, 1)
@@ -72,6 +74,17 @@ def test_an_operation_without_a_date_counts_as_excluded_in_the_total_only() -> N
     month = result(HOSPITALS, "hip-mortality-30d", "H2", "2024-01")
     assert month is not None
     assert (month["denominator"], month["excluded"]) == (2, 0)
+
+
+def test_operations_without_a_complete_date_do_not_stop_a_delivery() -> None:
+    registry = load_registry(MAPPINGS / "registries" / "lroi.yaml")
+    undated = "? | hip replacement, left"
+    for record in (HOSPITALS, together(HOSPITALS, read_story(undated, "H3", "F")), read_story(undated)):
+        connection = duckdb.connect()
+        fill_tables(connection, record)
+        evaluate(connection, knie_heupartrose(), AS_OF)
+        results = connection.sql("FROM indicator_result").df()
+        assert len(protect(results, registry).rows) == len(results)
 
 
 def improved(before: int, after: int) -> str:
