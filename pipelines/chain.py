@@ -16,24 +16,22 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from pipelines.database.quarantine import Place, QuarantineChange, places_set_aside
+from pipelines.batch_results import BatchResult, accepted_places, checks_of, read_quarantine, result_of
+from pipelines.database.quarantine import QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import (
     BatchCounts,
@@ -47,59 +45,33 @@ from pipelines.database.store import (
     replace_results,
 )
 from pipelines.database.terminology import replace_unmapped
-from pipelines.deliver.definition import load_registry
-from pipelines.deliver.registry import deliver
 from pipelines.errors import TerminalError, TransientError
 from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.feedback.report import write_index, write_report
-from pipelines.feedback.signals import Signal, find_signals
-from pipelines.fitgap.report import write_fit_gap
-from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
-from pipelines.indicators.evaluation import evaluate
-from pipelines.indicators.trajectories import trajectories
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
-from pipelines.proms.scoring import score
-from pipelines.proms.tables import prom_tables
-from pipelines.proms.tasks import write_due
-from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.terminology.sources import load_terminology
 from pipelines.terminology.unmapped import Terminology, find_unmapped
-from pipelines.validate.batch import BatchValidation, validate_batch
-from pipelines.validate.report import quarantine_summary, write_validation_report
+from pipelines.validate.batch import validate_batch
+from pipelines.validate.report import write_validation_report
 from pipelines.zib.catalogue import MAPPING_SOURCES, Catalogue, load_catalogue
 from pipelines.zib.codings import CODING_TABLE
 from pipelines.zib.csv_extract import CsvExtracts
 from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.feedback.signals import Signal
+
 OUTCOME_SET = "knie-heupartrose"
 _LOADING = "loading.json"
 _EVALUATED = "evaluated.json"
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
-
-    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
-    """
-
-    batch_id: str
-    institution: str
-    lines: int
-    accepted: int
-    quarantined: int
-    skipped: int
-    reasons: dict[str, int]
-    reused: bool = False
-    columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
-    columns_missing: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +209,9 @@ class Chain:
         shutil.copyfile(mapped / "quarantine.ndjson", folder / "quarantine.ndjson")
         with (folder / "quarantine.ndjson").open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in validation.quarantined)
-        rows = _read_quarantine(folder / "quarantine.ndjson")
-        counts = _result(batch, json.loads((mapped / "report.json").read_bytes()), rows)
-        content = _checks(batch, counts, json.loads((mapped / "report.json").read_bytes()), rows, validation)
+        rows = read_quarantine(folder / "quarantine.ndjson")
+        counts = result_of(batch, json.loads((mapped / "report.json").read_bytes()), rows)
+        content = checks_of(batch, counts, json.loads((mapped / "report.json").read_bytes()), rows, validation)
         _write_json(folder / "checks.json", content)
         write_validation_report(content, self._options.expectations, folder)
 
@@ -259,8 +231,8 @@ class Chain:
         for name in self._table_names:
             rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
             self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
-        quarantine = _read_quarantine(folder / "quarantine.ndjson")
-        result = _result(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
+        quarantine = read_quarantine(folder / "quarantine.ndjson")
+        result = result_of(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
         unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
@@ -278,7 +250,7 @@ class Chain:
                 ),
                 state="loaded",
                 quarantine=quarantine,
-                accepted=_accepted(folder / "accepted", places),
+                accepted=accepted_places(folder / "accepted", places),
             )
             replace_unmapped(connection, batch.batch_id, unmapped)
         _write_json(folder / "loaded.json", {"rules": self.rules_version, "result": asdict(result)})
@@ -329,6 +301,11 @@ class Chain:
 
     def evaluate(self, as_of: date) -> None:
         """Score the PROMs and compute the indicators over the current lake, and replace the stored results."""
+        from pipelines.indicators.evaluation import evaluate
+        from pipelines.indicators.trajectories import trajectories
+        from pipelines.proms.scoring import score
+        from pipelines.proms.tables import prom_tables
+
         self._finish_loads()
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
@@ -371,6 +348,8 @@ class Chain:
         Args:
             earlier: the run to compare with; without it the one that was kept last, if any.
         """
+        from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
+
         loaded = load_fit_gap(self._options.mappings, sets)
         run = run_fit_gap(self.home, loaded, as_of=as_of, versions=self._fit_gap_versions, on_progress=on_progress)
         compared = with_comparison(self.home, run, earlier)
@@ -379,10 +358,14 @@ class Chain:
 
     def fit_gap_report(self, as_of: date) -> list[Path]:
         """Measure all outcome sets and write the fit-gap pages to `home/reports/fit-gap`."""
+        from pipelines.fitgap.report import write_fit_gap
+
         return write_fit_gap(self.fit_gap(as_of), self.home / "reports" / "fit-gap")
 
     def report(self, as_of: date) -> list[Path]:
         """Write the report of every institution, and the page that links them."""
+        from pipelines.feedback.report import write_index, write_report
+
         means, reports = pq.read_table(self._trajectories).to_pandas(), []
         out = self.home / "reports"
         out.mkdir(exist_ok=True)
@@ -408,6 +391,8 @@ class Chain:
 
     def write_due_lists(self, out: Path, until: date) -> list[Path]:
         """Write who is due for which questionnaire up to `until`: per institution a CSV and FHIR Tasks, in `out`."""
+        from pipelines.proms.tasks import write_due
+
         with transaction(self.engine) as connection:
             rows = read_due(connection, self._outcome_set.id, until)
         return [
@@ -426,6 +411,9 @@ class Chain:
 
         Without any index event there is nothing to deliver, and no file is made.
         """
+        from pipelines.deliver.definition import load_registry
+        from pipelines.deliver.registry import deliver
+
         paths = []
         for file in sorted((self._options.mappings / "registries").glob("*.yaml")):
             registry = load_registry(file)
@@ -495,6 +483,8 @@ class Chain:
 
     def signals(self) -> list[Signal]:
         """Which indicators of which institutions stand out from the group."""
+        from pipelines.feedback.signals import find_signals
+
         with transaction(self.engine) as connection:
             return find_signals(read_results(connection, self._outcome_set.id), self._outcome_set)
 
@@ -559,69 +549,6 @@ class Chain:
                     remedy="Wait for it, or use another --home.",
                 ) from None
             yield
-
-
-def _read_quarantine(path: Path) -> list[QuarantineRow]:
-    with path.open(encoding="utf-8") as file:
-        return [QuarantineRow(**json.loads(line)) for line in file]
-
-
-def _accepted(folder: Path, places: set[Place]) -> set[Place]:
-    """Those of `places` that accepted rows come from; a file as a whole counts when any of its rows is accepted."""
-    if not places:
-        return set()
-    wanted = {file for file, _ in places}
-    found: set[Place] = set()
-    for path in folder.glob("*.parquet"):
-        if path.stem == CODING_TABLE:
-            continue
-        for batch in pq.ParquetFile(path).iter_batches(columns=["source_file", "source_line"]):
-            files = batch["source_file"].cast(pa.string())
-            rows = batch.filter(pc.is_in(files, value_set=pa.array(sorted(wanted), pa.string())))
-            found.update(zip(rows["source_file"].to_pylist(), rows["source_line"].to_pylist(), strict=True))
-    return places & (found | {(file, None) for file, _ in found})
-
-
-def _result(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[QuarantineRow]) -> BatchResult:
-    """Lines as the mapping counted them, less the lines that validation set aside."""
-    totals = report["totals"]
-    late = {(row.source_file, row.source_line) for row in quarantine if row.step == "validate"}
-    return BatchResult(
-        batch.batch_id,
-        batch.institution,
-        lines=totals["lines"],
-        accepted=totals["accepted"] - len(late),
-        quarantined=totals["quarantined"] + len(late),
-        skipped=totals["skipped"],
-        reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
-        columns_not_mapped=report.get("csv_columns_not_mapped", {}),
-        columns_missing=report.get("csv_columns_missing", {}),
-    )
-
-
-def _checks(
-    batch: Batch,
-    counts: BatchResult,
-    report: Mapping[str, Any],
-    quarantine: Sequence[QuarantineRow],
-    validation: BatchValidation,
-) -> dict[str, Any]:
-    """What `checks.json` holds: counts that can be judged again, and places, without a value."""
-    skipped: Counter[str] = Counter()
-    for file in report["files"]:
-        skipped.update(file["skipped"])
-    totals = {name: getattr(counts, name) for name in ("lines", "accepted", "quarantined", "skipped")}
-    return {
-        "batch": {
-            "institution": batch.institution,
-            "batch_id": batch.batch_id,
-            "landed_at": batch.landed_at,
-            **totals,
-        },
-        "quarantine": quarantine_summary(quarantine),
-        "skipped": dict(skipped.most_common()),
-        **validation.as_dict(),
-    }
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

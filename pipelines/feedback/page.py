@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
-import altair as alt
-import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipelines.errors import TransientError
@@ -24,20 +21,6 @@ _ENVIRONMENT = Environment(
 def render(template: str, **context: object) -> str:
     """Fill in a template of `templates/`; every value is escaped, and an unknown name is an error."""
     return _ENVIRONMENT.get_template(template).render(**context)
-
-
-@cache
-def chart_scripts() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, of the version that Altair writes for (about 0.9 MB)."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-    return script.replace("</script", "<\\/script")
-
-
-def dutch_locale() -> dict[str, object]:
-    """How the charts write numbers and dates: decimal comma, real minus sign, Dutch months."""
-    numbers = {**vl_convert.get_format_locale("nl-NL"), "minus": "\u2212"}
-    return {"formatLocale": numbers, "timeFormatLocale": vl_convert.get_time_format_locale("nl-NL")}
 
 
 def write_page(path: Path, html: str) -> Path:

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import pandas as pd
 
 from pipelines.database.store import DataQuality
+from pipelines.feedback.chart_scripts import chart_scripts, dutch_locale
 from pipelines.feedback.dutch import long_date, long_month, number, percent
 from pipelines.feedback.indicator_view import Figure, IndicatorView, Row, records, view_indicator
-from pipelines.feedback.page import chart_scripts, dutch_locale, render, write_page
+from pipelines.feedback.page import render, write_page
 from pipelines.feedback.trajectory_view import view_trajectories
 from pipelines.feedback.verdict import by_weight
 from pipelines.indicators.definitions import Indicator, OutcomeSet
