@@ -37,6 +37,7 @@ airflow: $(STAMP)  ## Airflow with these DAGs on http://localhost:8080
 bench: $(STAMP)  ## speed and memory, against hand-written SQL in the same run
 	@$(BIN)/python benchmarks/mapping.py
 	@$(BIN)/python benchmarks/fit_gap.py
+	@$(BIN)/python benchmarks/proms.py
 
 clean:
 	rm -rf .venv var

@@ -23,9 +23,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -35,10 +37,13 @@ from pipelines.database.quarantine import Place, QuarantineChange, places_set_as
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import (
     BatchCounts,
+    read_due,
     read_quality,
+    read_response_rates,
     read_results,
     record_batch,
     record_delivery,
+    replace_proms,
     replace_results,
 )
 from pipelines.database.terminology import replace_unmapped
@@ -58,6 +63,8 @@ from pipelines.indicators.trajectories import trajectories
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.proms.scoring import score
+from pipelines.proms.tables import prom_tables
+from pipelines.proms.tasks import write_due
 from pipelines.quarantine import QuarantineRow
 from pipelines.settings import Settings, pseudonym_key, settings
 from pipelines.sqlonfhir.reading import open_duckdb
@@ -149,6 +156,11 @@ class Chain:
     @cached_property
     def _instruments(self) -> list[Instrument]:
         return load_instruments(self._options.mappings / "proms")
+
+    @property
+    def _asked_instruments(self) -> list[Instrument]:
+        asked = {(a.instrument, a.version) for a in self._outcome_set.proms.asked}
+        return [i for i in self._instruments if (i.id, None) in asked or (i.id, i.version) in asked]
 
     @cached_property
     def _outcome_set(self) -> OutcomeSet:
@@ -321,8 +333,9 @@ class Chain:
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
             self._lake.attach(connection, self._table_names)
-            score(connection, self._instruments)
+            score(connection, self._instruments, response_pattern=self._options.prom_response_pattern)
             evaluate(connection, self._outcome_set, as_of)
+            proms = prom_tables(connection, self._outcome_set, self._instruments, as_of)
             with transaction(self.engine) as stored:
                 replace_results(
                     stored,
@@ -330,7 +343,8 @@ class Chain:
                     connection.sql("FROM outcome_patient").to_arrow_table(),
                     connection.sql("FROM indicator_result").to_arrow_table(),
                 )
-            means = trajectories(connection, self._outcome_set)
+                replace_proms(stored, self._outcome_set.id, proms.prom_score, proms.prom_due, proms.prom_response_rate)
+            means = trajectories(connection)
             connection.close()
         pq.write_table(means, self._trajectories.with_suffix(".aside"))
         self._trajectories.with_suffix(".aside").replace(self._trajectories)
@@ -382,7 +396,7 @@ class Chain:
                         results=results,
                         trajectories=means,
                         outcome_set=self._outcome_set,
-                        instruments=self._instruments,
+                        instruments=self._asked_instruments,
                         quality=read_quality(connection, institution),
                         versions=self.versions,
                         as_of=as_of,
@@ -391,6 +405,21 @@ class Chain:
                 )
         write_index(institutions, outcome_set=self._outcome_set, as_of=as_of, out=out)
         return reports
+
+    def write_due_lists(self, out: Path, until: date) -> list[Path]:
+        """Write who is due for which questionnaire up to `until`: per institution a CSV and FHIR Tasks, in `out`."""
+        with transaction(self.engine) as connection:
+            rows = read_due(connection, self._outcome_set.id, until)
+        return [
+            path
+            for institution, own in groupby(rows, key=lambda row: str(row["institution"]))
+            for path in write_due(own, out, institution)
+        ]
+
+    def response_rates(self) -> pd.DataFrame:
+        """The response to every questionnaire, per institution, cohort and moment (docs/tables.md)."""
+        with transaction(self.engine) as connection:
+            return read_response_rates(connection, self._outcome_set.id)
 
     def deliver(self, as_of: date, *, now: datetime) -> list[Path]:
         """Write the delivery of every registry that receives this outcome set, and enter it in the ledger.
@@ -602,9 +631,9 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _digest(*sources: Path) -> str:
-    """A short hash of files, and of the files in folders; those that are absent count as empty."""
+    """A short hash of files, and of the files below folders; those that are absent count as empty."""
     digest = hashlib.sha256()
     for source in sources:
-        for path in [source] if source.is_file() else sorted(p for p in source.glob("*") if p.is_file()):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        for path in [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file()):
+            digest.update(path.relative_to(source.parent).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

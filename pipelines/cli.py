@@ -31,6 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+proms = typer.Typer(help="The questionnaires that can be scored.", no_args_is_help=True)
+app.add_typer(proms, name="proms")
 app.add_typer(quarantine_app, name="quarantine")
 app.command()(terminology)
 
@@ -178,6 +180,74 @@ def validation(
         print(f"{each.institution} {each.batch_id[:12]}: {counts}. {each.page}")
     if any(each.verdicts["exceeded"] for each in judged):
         raise typer.Exit(EXCEEDED_EXIT_CODE)
+
+
+@app.command()
+def score(
+    instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Its id or another name, see `proms list`.")],
+    answers: Annotated[Path, typer.Argument(metavar="ANSWERS.csv", help="One row per response, one column per item.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the scores.")],
+    version: Annotated[str | None, typer.Option(help="Needed where the instrument has more than one.")] = None,
+    response_pattern: Annotated[
+        bool, typer.Option("--response-pattern", help="Also PROMIS response-pattern (EAP) scores, where declared.")
+    ] = False,
+) -> None:
+    """Score a file of answers to one questionnaire."""
+    from pipelines.proms.command import score_command
+
+    scored = score_command(instrument, answers, out, version, response_pattern)
+    counts = ", ".join(f"{name} {count}" for name, count in scored.scored.items())
+    print(f"{scored.rows} responses, scored: {counts}. The scores are in {out}.")
+
+
+@proms.command(name="list")
+def list_() -> None:
+    """The instruments there are, with their versions and scores."""
+    from pipelines.proms.command import list_lines
+
+    for line in list_lines():
+        print(line)
+
+
+@proms.command()
+def show(
+    instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT")],
+    version: Annotated[str | None, typer.Option(help="Needed where the instrument has more than one.")] = None,
+) -> None:
+    """One instrument: its items, scores, rules for missing items, figures to read it by, and sources."""
+    from pipelines.proms import command
+
+    print(command.show(instrument, version))
+
+
+@app.command(name="prom-due")
+def prom_due(
+    out: Annotated[Path, typer.Option(help="Folder for the lists: per institution a CSV and FHIR Tasks (NDJSON).")],
+    home: Annotated[Path | None, typer.Option(help="Folder that a run filled (default: var/).")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Windows that open up to this day (default: today).")
+    ] = None,
+) -> None:
+    """Who is due for which questionnaire, from when until when, as of the last run."""
+    from pipelines.chain import Chain
+    from pipelines.settings import settings
+
+    written = Chain.at(home or settings().home).write_due_lists(out, until.date() if until else date.today())
+    print(f"{len(written)} files are in {out}.")
+
+
+@app.command(name="prom-response")
+def prom_response(
+    out: Annotated[Path, typer.Option(help="CSV file for the response rates.")],
+    home: Annotated[Path | None, typer.Option(help="Folder that a run filled (default: var/).")] = None,
+) -> None:
+    """Response per institution, questionnaire and moment, with what the denominator is made of."""
+    from pipelines.chain import Chain
+    from pipelines.settings import settings
+
+    rates = Chain.at(home or settings().home).response_rates()
+    rates.to_csv(out, index=False)
+    print(f"{len(rates)} rows are in {out}.")
 
 
 @app.command()

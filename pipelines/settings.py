@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         database_url: SQLAlchemy URL; by default SQLite in `home`.
         mappings: folder with mappings; expectations: folder with data checks.
         maximum_line_bytes: a longer line is set aside.
+        prom_response_pattern: also give PROMIS response-pattern scores.
     """
 
     model_config = SettingsConfigDict(env_prefix="UITKOMST_", env_file=".env", extra="ignore")
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     mappings: Path = PROJECT / "mappings"
     expectations: Path = PROJECT / "expectations"
     maximum_line_bytes: int = 16 * 1024 * 1024
+    prom_response_pattern: bool = False
 
 
 @cache

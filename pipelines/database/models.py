@@ -139,6 +139,90 @@ class IndicatorResult(Base):
     as_of: Mapped[date]
 
 
+class PromScore(Base):
+    """One score of one response; where the response belongs to an index event, with its moment (docs/tables.md)."""
+
+    __tablename__ = "prom_score"
+    __table_args__ = (Index(None, "outcome_set", "institution", "instrument", "moment"),)
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    outcome_set: Mapped[str]
+    institution: Mapped[str]
+    patient_key: Mapped[str | None]
+    instrument: Mapped[str | None]
+    instrument_version: Mapped[str | None]
+    score: Mapped[str | None]
+    cohort: Mapped[str | None]
+    index_key: Mapped[str | None]
+    moment: Mapped[str | None]
+    place: Mapped[str | None]
+    days_from_index: Mapped[int | None]
+    raw: Mapped[float | None]
+    value: Mapped[float | None]
+    se: Mapped[float | None]
+    complete_items: Mapped[int | None]
+    items: Mapped[int | None]
+    missing_rule: Mapped[str | None]
+    missing_reason: Mapped[str | None]
+    direction: Mapped[str | None]
+    scored_date: Mapped[date | None]
+    status: Mapped[str | None]
+    answered_by: Mapped[str | None]
+    scored_by: Mapped[str]
+    questionnaire: Mapped[str | None]
+    resource_key: Mapped[str]
+
+
+class PromDue(Base):
+    """One questionnaire that a patient still has to answer."""
+
+    __tablename__ = "prom_due"
+    __table_args__ = (Index(None, "outcome_set", "institution", "due_from"),)
+
+    id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
+    outcome_set: Mapped[str]
+    institution: Mapped[str]
+    patient_key: Mapped[str]
+    cohort: Mapped[str]
+    index_key: Mapped[str]
+    index_date: Mapped[date]
+    planned: Mapped[bool]
+    instrument: Mapped[str]
+    instrument_version: Mapped[str]
+    questionnaire: Mapped[str]
+    moment: Mapped[str]
+    due_from: Mapped[date]
+    due_until: Mapped[date]
+    target_date: Mapped[date]
+    state: Mapped[str]
+    as_of: Mapped[date]
+
+
+class PromResponseRate(Base):
+    """Response to one questionnaire of one cohort at one moment; the counts add up to `denominator`."""
+
+    __tablename__ = "prom_response_rate"
+
+    outcome_set: Mapped[str] = mapped_column(primary_key=True)
+    institution: Mapped[str] = mapped_column(primary_key=True)
+    cohort: Mapped[str] = mapped_column(primary_key=True)
+    instrument: Mapped[str] = mapped_column(primary_key=True)
+    moment: Mapped[str] = mapped_column(primary_key=True)
+    index_events: Mapped[int]
+    window_open: Mapped[int]
+    denominator: Mapped[int]
+    scored: Mapped[int]
+    not_scorable: Mapped[int]
+    proxy_refused: Mapped[int]
+    unfinished: Mapped[int]
+    late: Mapped[int]
+    no_response: Mapped[int]
+    deceased: Mapped[int]
+    response_rate: Mapped[float | None]
+    scored_rate: Mapped[float | None]
+    as_of: Mapped[date]
+
+
 class Delivery(Base):
     """A delivery that was made: the ledger. The unique pair keeps a rerun from delivering twice."""
 

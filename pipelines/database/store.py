@@ -18,6 +18,9 @@ from pipelines.database.models import (
     Delivery,
     IndicatorResult,
     OutcomePatient,
+    PromDue,
+    PromResponseRate,
+    PromScore,
     Quarantine,
     columns_of,
     table_of,
@@ -57,10 +60,48 @@ def replace_results(
     Raises:
         TerminalError: a column is missing, or a row is of another outcome set.
     """
-    for model, rows in ((OutcomePatient, outcome_patient), (IndicatorResult, indicator_result)):
-        table = table_of(model)
-        connection.execute(sa.delete(table).where(table.c.outcome_set == outcome_set))
-        _insert(connection, model, rows, outcome_set)
+    _replace(connection, outcome_set, ((OutcomePatient, outcome_patient), (IndicatorResult, indicator_result)))
+
+
+def replace_proms(
+    connection: Connection,
+    outcome_set: str,
+    prom_score: pa.Table,
+    prom_due: pa.Table,
+    prom_response_rate: pa.Table,
+) -> None:
+    """Replace the PROM tables stored of one outcome set (columns: docs/tables.md).
+
+    Raises:
+        TerminalError: a column is missing, or a row is of another outcome set.
+    """
+    _replace(
+        connection,
+        outcome_set,
+        ((PromScore, prom_score), (PromDue, prom_due), (PromResponseRate, prom_response_rate)),
+    )
+
+
+def read_due(connection: Connection, outcome_set: str, until: date) -> list[dict[str, Any]]:
+    """Rows of `prom_due` whose window opens on or before `until`, by institution and date."""
+    table = table_of(PromDue)
+    rows = connection.execute(
+        sa.select(*(table.c[name] for name in columns_of(PromDue)))
+        .where(table.c.outcome_set == outcome_set, table.c.due_from <= until)
+        .order_by(table.c.institution, table.c.due_from, table.c.id)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def read_response_rates(connection: Connection, outcome_set: str) -> pd.DataFrame:
+    """`prom_response_rate` of one outcome set, ordered by institution, cohort, instrument and moment."""
+    table = table_of(PromResponseRate)
+    rows = connection.execute(
+        sa.select(table)
+        .where(table.c.outcome_set == outcome_set)
+        .order_by(table.c.institution, table.c.cohort, table.c.instrument, table.c.moment)
+    )
+    return pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
 
 
 def record_batch(
@@ -165,6 +206,13 @@ def read_quality(connection: Connection, institution: str, *, reasons: int = 10)
         skipped=skipped,
         top_reasons=[(rule_id, int(count)) for rule_id, count in top],
     )
+
+
+def _replace(connection: Connection, outcome_set: str, tables: Iterable[tuple[type[Base], pa.Table]]) -> None:
+    for model, rows in tables:
+        table = table_of(model)
+        connection.execute(sa.delete(table).where(table.c.outcome_set == outcome_set))
+        _insert(connection, model, rows, outcome_set)
 
 
 def _insert(connection: Connection, model: type[Base], rows: pa.Table, outcome_set: str) -> None:

@@ -12,32 +12,22 @@ from pydantic import Field, model_validator
 from pipelines.indicators.value_sets import ValueSet, load_value_set
 from pipelines.proms.definition_file import Definition, definition_error, read_definition
 from pipelines.proms.instruments import Instrument
+from pipelines.proms.plan import Moment, PromPlan, broken_plan, expand_asked, expand_moments
 
 ERROR_CODE = "OUTCOME-DEFINITION"
 
 
-class Moment(Definition):
-    """A window in days relative to the index date; the score nearest to `target_day` counts, at a tie the earlier."""
-
-    title_nl: str
-    from_day: int
-    to_day: int
-    target_day: int
-
-    @model_validator(mode="after")
-    def _target_is_inside(self) -> Self:
-        if not self.from_day <= self.target_day <= self.to_day:
-            raise ValueError("from_day, target_day and to_day have to be in this order")
-        return self
-
-
 class Cohort(Definition):
-    """The index events: rows of a ZIB table with this status and a code of the value set."""
+    """The index events: rows of a ZIB table with this status and a code of the value set.
+
+    Rows with `planned_status` and a date to come are events that are planned; only due lists look at them.
+    """
 
     title_nl: str
     zib_table: Literal["zib_procedure"]
     value_set: str
     status: str
+    planned_status: str | None = None
 
 
 class ProcedureWithin(Definition):
@@ -124,6 +114,7 @@ class _SetFile(Definition):
     description_nl: str
     cohorts: dict[str, Cohort]
     moments: dict[str, Moment]
+    proms: PromPlan
     sources: list[str]
     operationalisation: list[str]
 
@@ -138,6 +129,7 @@ class OutcomeSet:
     description_nl: str
     cohorts: dict[str, Cohort]
     moments: dict[str, Moment]
+    proms: PromPlan
     sources: list[str]
     operationalisation: list[str]
     indicators: tuple[Indicator, ...]
@@ -162,7 +154,7 @@ def load_outcome_set(folder: Path, codes: Path, instruments: Sequence[Instrument
     Raises:
         TerminalError: OUTCOME-DEFINITION or VALUE-SET-DEFINITION, naming the file and the field.
     """
-    header = read_definition(folder / "set.yaml", _SetFile, ERROR_CODE)
+    header = _load_header(folder / "set.yaml", instruments)
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
     if not paths:
         raise definition_error(folder, "the folder holds no indicator (*.yaml beside set.yaml)", ERROR_CODE)
@@ -175,11 +167,20 @@ def load_outcome_set(folder: Path, codes: Path, instruments: Sequence[Instrument
         description_nl=header.description_nl,
         cohorts=header.cohorts,
         moments=header.moments,
+        proms=header.proms,
         sources=header.sources,
         operationalisation=header.operationalisation,
         indicators=indicators,
         value_sets={name: load_value_set(codes, name) for name in names},
     )
+
+
+def _load_header(path: Path, instruments: Sequence[Instrument]) -> _SetFile:
+    header = read_definition(path, _SetFile, ERROR_CODE)
+    proms, moments = expand_asked(header.proms, header.moments), expand_moments(header.moments)
+    for what in broken_plan(proms, moments, list(header.cohorts), instruments):
+        raise definition_error(path, what, ERROR_CODE)
+    return header.model_copy(update={"proms": proms, "moments": moments})
 
 
 def _load_indicator(path: Path, header: _SetFile, instruments: Sequence[Instrument]) -> Indicator:
@@ -204,9 +205,15 @@ def _broken_references(
     for moment in (measure.before, measure.after):
         if moment not in header.moments:
             yield f"field 'measure': set.yaml has no moment {moment}"
+        if (indicator.cohort, measure.instrument, moment) not in _asked(header):
+            yield f"field 'measure': set.yaml does not ask {measure.instrument} of {indicator.cohort} at {moment}"
     scores = {(instrument.id, rule.score) for instrument in instruments for rule in instrument.scores}
     if (measure.instrument, measure.score) not in scores:
         yield f"field 'measure.score': no instrument gives {measure.instrument}/{measure.score}"
+
+
+def _asked(header: _SetFile) -> set[tuple[str, str, str]]:
+    return {(cohort, a.instrument, moment) for a in header.proms.asked for cohort in a.cohorts for moment in a.moments}
 
 
 def _value_set_names(header: _SetFile, indicators: Sequence[Indicator]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pipelines.indicators.definitions import (
     ResponseRate,
 )
 from pipelines.proms.definition_rows import insert_rows
+from pipelines.proms.moments import link_moments
 
 BILATERAL = "51440002"  # Nictiz LateraliteitCodelijst 2.16.840.1.113883.2.4.3.11.60.40.2.20.7.2
 
@@ -33,8 +34,7 @@ _DEFINITION_TABLES = """
 CREATE OR REPLACE TEMP TABLE code_member (value_set VARCHAR, system VARCHAR, code VARCHAR);
 CREATE OR REPLACE TEMP TABLE cohort (cohort VARCHAR, value_set VARCHAR, status VARCHAR);
 CREATE OR REPLACE TEMP TABLE wanted (
-    wanted_id INTEGER, cohort VARCHAR, instrument VARCHAR, score VARCHAR,
-    from_day INTEGER, to_day INTEGER, target_day INTEGER);
+    wanted_id INTEGER, cohort VARCHAR, instrument VARCHAR, score VARCHAR, moment VARCHAR);
 """
 
 # DISTINCT: a procedure of which several codings are in the value set is one procedure.
@@ -73,24 +73,14 @@ WITH operation AS (
 SELECT row_number() OVER () AS index_id, * EXCLUDE (laterality) FROM once
 """
 
-# Per index event and wanted score at a moment the score nearest to the target day; at a tie the earlier, then the
-# smallest key. `goodness` is the score turned so that higher is better: improvement is after minus before for all.
+# `goodness` is the score turned so that higher is better: improvement is after minus before for all.
 _MOMENT_SCORE = """
 CREATE OR REPLACE TEMP TABLE moment_score AS
-WITH candidate AS (
-    SELECT index_event.index_id, wanted.wanted_id, prom_score.resource_key,
-           CASE prom_score.direction WHEN 'higher_is_better' THEN 1 ELSE -1 END * prom_score.value AS goodness,
-           prom_score.scored_date - index_event.index_date - wanted.target_day AS days_off
-    FROM prom_score
-    JOIN index_event USING (institution, patient_key)
-    JOIN wanted ON wanted.cohort = index_event.cohort
-        AND wanted.instrument = prom_score.instrument AND wanted.score = prom_score.score
-        AND prom_score.scored_date - index_event.index_date BETWEEN wanted.from_day AND wanted.to_day
-    WHERE prom_score.value IS NOT NULL AND prom_score.scored_date <= $as_of AND index_event.excluded_reason IS NULL
-)
-SELECT index_id, wanted_id, resource_key, goodness
-FROM candidate
-QUALIFY row_number() OVER (PARTITION BY index_id, wanted_id ORDER BY abs(days_off), days_off, resource_key) = 1
+SELECT index_id, wanted_id, resource_key,
+       CASE direction WHEN 'higher_is_better' THEN 1 ELSE -1 END * value AS goodness
+FROM prom_moment
+JOIN wanted USING (cohort, instrument, score, moment)
+WHERE place = 'chosen'
 """
 
 # No event after $as_of is looked at: only an index event whose whole window has passed is `followed`.
@@ -197,7 +187,8 @@ def measure(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as_o
     _load_definitions(connection, outcome_set, wanted)
     connection.execute(_CODED_PROCEDURE)
     connection.execute(_INDEX_EVENT, {"as_of": as_of})
-    connection.execute(_MOMENT_SCORE, {"as_of": as_of})
+    link_moments(connection, outcome_set.proms, outcome_set.moments, as_of)
+    connection.execute(_MOMENT_SCORE)
     for indicator in outcome_set.indicators:
         shape, parameters = _shape(indicator, wanted)
         frame: dict[str, object] = {
@@ -230,12 +221,7 @@ def _load_definitions(
     insert_rows(connection, "code_member", [(name, c.system, c.code) for name, vs in value_sets for c in vs.codes])
     cohorts = outcome_set.cohorts.items()
     insert_rows(connection, "cohort", [(name, cohort.value_set, cohort.status) for name, cohort in cohorts])
-    windows = [
-        (wanted_id, *names, moment.from_day, moment.to_day, moment.target_day)
-        for (*names, moment_name), wanted_id in wanted.items()
-        for moment in [outcome_set.moments[moment_name]]
-    ]
-    insert_rows(connection, "wanted", windows)
+    insert_rows(connection, "wanted", [(wanted_id, *names) for names, wanted_id in wanted.items()])
 
 
 def _shape(indicator: Indicator, wanted: dict[WantedScore, int]) -> tuple[str, dict[str, object]]:

@@ -6,18 +6,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.intervals import t_interval
-from pipelines.proms.definition_rows import insert_rows
 
 _SQL = """
 WITH scored AS (
-    SELECT index_event.institution, wanted.cohort AS joint, wanted.instrument, wanted.score, moment_name.moment,
+    SELECT index_event.institution, wanted.cohort AS joint, wanted.instrument, wanted.score, wanted.moment,
            prom_score.value
     FROM moment_score
     JOIN index_event USING (index_id)
     JOIN wanted USING (wanted_id)
-    JOIN moment_name ON moment_name.from_day = wanted.from_day AND moment_name.to_day = wanted.to_day
     JOIN prom_score ON prom_score.institution = index_event.institution
         AND prom_score.resource_key = moment_score.resource_key
         AND prom_score.instrument = wanted.instrument AND prom_score.score = wanted.score
@@ -32,7 +29,7 @@ ORDER BY ALL
 """
 
 
-def trajectories(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet) -> pa.Table:
+def trajectories(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """Mean score per institution and moment, right after `evaluate` on the same connection.
 
     Returns:
@@ -40,12 +37,6 @@ def trajectories(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet)
         `ci_high` (95% t interval, null for one patient), and `group_mean` over the patients of all institutions.
         Scores keep the direction they are stored in.
     """
-    connection.execute("CREATE OR REPLACE TEMP TABLE moment_name (moment VARCHAR, from_day INTEGER, to_day INTEGER)")
-    insert_rows(
-        connection,
-        "moment_name",
-        [(name, moment.from_day, moment.to_day) for name, moment in outcome_set.moments.items()],
-    )
     means = connection.sql(_SQL).to_arrow_table()
     n, mean, sd = (np.asarray(means[name].to_pandas(), dtype=np.float64) for name in ("n", "mean", "sd"))
     low, high = t_interval(mean, sd, n)

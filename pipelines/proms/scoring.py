@@ -1,7 +1,6 @@
-"""PROM answers to scores, set-based in DuckDB.
+"""PROM answers to scores in DuckDB: which instrument and version a response is of, and a row for every score.
 
-Every scoring kind is one shape: an allowed answer of an item is a *level* that is worth *points*; the points of a
-response are summed, and the kind says how the sum becomes the score. An answer without a level is out of range.
+The tables are joined in SQL; the scoring itself is `pipelines.proms.engine`, on whole columns of numbers.
 """
 
 from __future__ import annotations
@@ -9,137 +8,201 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from pipelines.proms.definition_rows import insert_rows
-from pipelines.proms.instruments import Instrument, ScoreRule, SumThenTable, ValueSetDecrements
+from pipelines.proms.engine import MISSING, REASONS, Scores, score_answers
+from pipelines.proms.instruments import Instrument
+from pipelines.proms.source_scores import add_source_scores
 
 _TABLES = """
-CREATE OR REPLACE TEMP TABLE score_rule (
-    questionnaire VARCHAR, instrument VARCHAR, instrument_version VARCHAR, score VARCHAR, direction VARCHAR,
-    kind VARCHAR, start_value DOUBLE, any_problem DOUBLE, decimals INTEGER);
-CREATE OR REPLACE TEMP TABLE score_level (
-    instrument VARCHAR, score VARCHAR, link_id VARCHAR, level DOUBLE, points DOUBLE, is_problem BOOLEAN);
-CREATE OR REPLACE TEMP TABLE score_table (instrument VARCHAR, score VARCHAR, raw_sum DOUBLE, value DOUBLE);
+CREATE OR REPLACE TEMP TABLE prom_version (url VARCHAR, version VARCHAR, slot INTEGER);
+CREATE OR REPLACE TEMP TABLE prom_item_name (slot INTEGER, name VARCHAR, item INTEGER, is_coded BOOLEAN);
+CREATE OR REPLACE TEMP TABLE prom_item_code (slot INTEGER, item INTEGER, code VARCHAR, code_value DOUBLE);
+CREATE OR REPLACE TEMP TABLE prom_rule (
+    slot INTEGER, rule INTEGER, instrument VARCHAR, instrument_version VARCHAR, score VARCHAR, direction VARCHAR,
+    missing_rule VARCHAR);
+CREATE OR REPLACE TEMP TABLE prom_reason (reason UTINYINT, missing_reason VARCHAR);
+"""
+
+# A response that names no version is of the only file there is; where there are several it is not guessed.
+_RESPONSE = """
+CREATE OR REPLACE TEMP TABLE prom_response AS
+WITH response AS (
+    SELECT institution, resource_key, coalesce(questionnaire, '') AS questionnaire,
+           any_value(questionnaire_version) AS questionnaire_version, any_value(patient_key) AS patient_key,
+           any_value(status) AS status, max(authored_at)::DATE AS scored_date,
+           CASE WHEN count(source_related_person_key) > 0 THEN 'proxy'
+                WHEN count(source_practitioner_key) + count(source_practitioner_role_key) > 0 THEN 'professional'
+                ELSE 'patient' END AS answered_by
+    FROM prom_answer
+    GROUP BY ALL
+), file AS (
+    SELECT url, count(DISTINCT slot) AS files, min(slot) AS only_slot, any_value(instrument) AS instrument
+    FROM prom_version JOIN prom_rule USING (slot)
+    GROUP BY url
+), placed AS (
+    SELECT response.*, file.instrument AS claimed_by,
+           CASE WHEN questionnaire_version IS NOT NULL THEN prom_version.slot
+                WHEN file.files = 1 THEN file.only_slot END AS slot
+    FROM response
+    LEFT JOIN file ON file.url = questionnaire
+    LEFT JOIN prom_version ON prom_version.url = questionnaire AND prom_version.version = questionnaire_version
+)
+SELECT row_number() OVER (ORDER BY institution, resource_key, questionnaire) - 1 AS response, *,
+       CASE WHEN claimed_by IS NULL THEN 'unknown instrument'
+            WHEN slot IS NULL AND questionnaire_version IS NULL THEN 'version not stated'
+            WHEN slot IS NULL THEN 'unknown version'
+            WHEN status = 'entered-in-error' THEN 'entered in error'
+            WHEN status IS NULL OR status NOT IN ('completed', 'amended', 'stopped') THEN 'response not finished'
+       END AS refused
+FROM placed
+"""
+
+# Per item one number; the markers of the engine stand for what is no number: +inf unreadable, -inf two answers.
+_ANSWER = """
+WITH reading AS (
+    SELECT prom_response.slot, response, prom_item_name.item,
+           CASE WHEN prom_item_name.is_coded THEN
+                    coalesce(prom_item_code.code_value, CASE WHEN value_code IS NOT NULL OR value_number IS NOT NULL
+                                                             THEN 'inf'::DOUBLE END)
+                ELSE coalesce(value_number, try_cast(value_code AS DOUBLE),
+                              CASE WHEN value_code IS NOT NULL THEN 'inf'::DOUBLE END) END AS read,
+           CASE WHEN isnan(read) THEN 'inf'::DOUBLE ELSE read END AS value
+    FROM prom_answer
+    JOIN prom_response ON prom_response.institution = prom_answer.institution
+        AND prom_response.resource_key = prom_answer.resource_key
+        AND prom_response.questionnaire = prom_answer.questionnaire
+    JOIN prom_item_name ON prom_item_name.slot = prom_response.slot
+    LEFT JOIN prom_item_code ON prom_item_code.slot = prom_response.slot
+        AND prom_item_code.item = prom_item_name.item AND prom_item_code.code = lower(value_code)
+    WHERE refused IS NULL AND lower(link_id) = name
+)
+SELECT slot, response, item, CASE WHEN min(value) < max(value) THEN '-inf'::DOUBLE ELSE max(value) END AS value
+FROM reading
+WHERE value IS NOT NULL
+GROUP BY ALL
+ORDER BY slot, response, item
 """
 
 _SCORE = """
 CREATE OR REPLACE TABLE prom_score AS
-WITH reading AS (
-    SELECT institution, resource_key, patient_key, questionnaire, authored_at, link_id,
-           coalesce(value_number, try_cast(value_code AS DOUBLE)) AS value,
-           CASE WHEN value IS NULL THEN value_code END AS unreadable
-    FROM prom_answer
-    WHERE status IN ('completed', 'amended')
-), answer AS (
-    SELECT institution, resource_key, questionnaire, link_id, max(value) AS value,
-           count(value) + count(unreadable) > 0 AS is_answered,
-           coalesce(min(value) <> max(value) OR min(unreadable) <> max(unreadable), false)
-               OR (count(value) > 0 AND count(unreadable) > 0) AS is_conflicting
-    FROM reading
-    GROUP BY ALL
-), response AS (
-    SELECT institution, resource_key, questionnaire, any_value(patient_key) AS patient_key,
-           max(authored_at)::DATE AS scored_date
-    FROM reading
-    GROUP BY ALL
-), expected AS (
-    SELECT DISTINCT instrument, score, link_id FROM score_level
-), judged AS (
-    SELECT response.institution, response.resource_key, response.questionnaire, expected.instrument, expected.score,
-           coalesce(answer.is_answered, false) AS is_answered, coalesce(answer.is_conflicting, false) AS is_conflicting,
-           score_level.points, score_level.is_problem
-    FROM response
-    JOIN score_rule USING (questionnaire)
-    JOIN expected USING (instrument, score)
-    LEFT JOIN answer USING (institution, resource_key, questionnaire, link_id)
-    LEFT JOIN score_level ON score_level.instrument = expected.instrument AND score_level.score = expected.score
-        AND score_level.link_id = expected.link_id AND score_level.level = answer.value
-), summed AS (
-    SELECT institution, resource_key, questionnaire, instrument, score,
-           sum(points) AS points, bool_or(is_problem) AS any_problem,
-           CASE WHEN bool_or(is_conflicting) THEN 'conflicting answers'
-                WHEN bool_or(is_answered AND points IS NULL) THEN 'item out of range'
-                WHEN bool_or(NOT is_answered) THEN 'item missing' END AS missing_reason
-    FROM judged
-    GROUP BY ALL
+SELECT institution, patient_key, resource_key, questionnaire, instrument, instrument_version, score, direction,
+       scored_date, raw, value, se, complete_items, items, missing_rule, missing_reason, status, answered_by, scored_by
+FROM (
+    SELECT response.*, prom_rule.instrument, prom_rule.instrument_version, prom_rule.score, prom_rule.direction,
+           raw, value, se, complete_items, items, CASE WHEN imputed THEN prom_rule.missing_rule END AS missing_rule,
+           prom_reason.missing_reason, 'uitkomststroom' AS scored_by
+    FROM prom_scored
+    JOIN prom_response AS response USING (response)
+    JOIN prom_rule ON prom_rule.slot = response.slot AND prom_rule.rule = prom_scored.rule
+    JOIN prom_reason USING (reason)
+    UNION ALL BY NAME
+    SELECT response.*, coalesce(prom_rule.instrument, claimed_by) AS instrument, prom_rule.instrument_version,
+           prom_rule.score, prom_rule.direction, refused AS missing_reason, 'uitkomststroom' AS scored_by
+    FROM prom_response AS response
+    LEFT JOIN prom_rule ON prom_rule.slot = response.slot
+    WHERE refused IS NOT NULL
 )
-SELECT response.institution, response.patient_key, response.resource_key, rule.instrument, rule.instrument_version,
-       rule.score, rule.direction, response.scored_date,
-       CASE WHEN summed.missing_reason IS NOT NULL THEN NULL
-            WHEN rule.kind = 'single_item' THEN summed.points
-            WHEN rule.kind = 'sum_then_table' THEN score_table.value
-            WHEN rule.kind = 'value_set_decrements' THEN round(
-                rule.start_value + summed.points + CASE WHEN summed.any_problem THEN rule.any_problem ELSE 0 END,
-                rule.decimals)
-       END AS value,
-       summed.missing_reason
-FROM summed
-JOIN response USING (institution, resource_key, questionnaire)
-JOIN score_rule AS rule USING (questionnaire, instrument, score)
-LEFT JOIN score_table ON score_table.instrument = summed.instrument AND score_table.score = summed.score
-    AND score_table.raw_sum = summed.points
+ORDER BY institution, resource_key, instrument, score
 """
 
-_UNSCORED = """
-SELECT coalesce(questionnaire, '') AS questionnaire, count(DISTINCT (institution, resource_key)) AS responses
-FROM prom_answer
-WHERE coalesce(questionnaire, '') NOT IN (SELECT unnest($known::VARCHAR[]))
-GROUP BY ALL
-ORDER BY ALL
-"""
+_SCORED_SCHEMA = pa.schema(
+    [
+        ("response", pa.int64()), ("rule", pa.int32()), ("raw", pa.float64()), ("value", pa.float64()),
+        ("se", pa.float64()), ("complete_items", pa.int32()), ("items", pa.int32()), ("imputed", pa.bool_()),
+        ("reason", pa.uint8()),
+    ]
+)  # fmt: skip
 
 
-def score(connection: duckdb.DuckDBPyConnection, instruments: Sequence[Instrument]) -> None:
-    """Create table `prom_score` (docs/tables.md) from `prom_answer`: one row per response and score.
+def score(
+    connection: duckdb.DuckDBPyConnection, instruments: Sequence[Instrument], *, response_pattern: bool = False
+) -> None:
+    """Create table `prom_score` (docs/tables.md) from `prom_answer` and, where it is there, `prom_observation`.
 
-    Only responses with status completed or amended count. A score is never guessed: when an item it needs is
-    missing, out of range (also: not a whole number) or answered in two ways, `value` is null and `missing_reason`
-    says so. A response to a questionnaire that no instrument claims gives no row; see `unscored_questionnaires`.
+    One row per response and score. A score that cannot be given is a row with `missing_reason`; a response of an
+    unknown instrument or version is one row. Responses that are completed, amended or stopped are scored: their
+    answers are final, and what is missing is judged by the instrument's own rule.
+
+    Args:
+        response_pattern: also give the PROMIS response-pattern scores.
     """
     connection.execute(_TABLES)
-    insert_rows(connection, "score_rule", [row for instrument in instruments for row in _rule_rows(instrument)])
-    insert_rows(connection, "score_level", [row for instrument in instruments for row in _level_rows(instrument)])
-    insert_rows(connection, "score_table", [row for instrument in instruments for row in _table_rows(instrument)])
+    insert_rows(connection, "prom_version", _version_rows(instruments))
+    insert_rows(connection, "prom_item_name", _name_rows(instruments))
+    insert_rows(connection, "prom_item_code", _code_rows(instruments))
+    insert_rows(connection, "prom_rule", _rule_rows(instruments))
+    insert_rows(connection, "prom_reason", list(enumerate(REASONS)))
+    connection.execute(_RESPONSE)
+    scored = _scored(connection, instruments, response_pattern)
+    connection.register("prom_scored", scored)
     connection.execute(_SCORE)
+    connection.unregister("prom_scored")
+    add_source_scores(connection, instruments)
 
 
-def unscored_questionnaires(
-    connection: duckdb.DuckDBPyConnection, instruments: Sequence[Instrument]
-) -> list[tuple[str, int]]:
-    """Canonical URLs in `prom_answer` that no instrument claims ('' for none), with their number of responses."""
-    known = [url for instrument in instruments for url in instrument.questionnaires]
-    return [(str(url), int(count)) for url, count in connection.execute(_UNSCORED, {"known": known}).fetchall()]
+def _scored(
+    connection: duckdb.DuckDBPyConnection, instruments: Sequence[Instrument], response_pattern: bool
+) -> pa.Table:
+    """The scores of all responses, instrument by instrument."""
+    answers = connection.sql(_ANSWER).fetchnumpy()
+    responses = connection.sql(
+        "SELECT slot, response FROM prom_response WHERE refused IS NULL ORDER BY slot, response"
+    ).fetchnumpy()
+    tables = []
+    for slot in np.unique(responses["slot"]):
+        own = responses["response"][responses["slot"] == slot]
+        mine = slice(*np.searchsorted(answers["slot"], [slot, slot + 1]))
+        instrument = instruments[int(slot)]
+        matrix = np.full((len(instrument.items), len(own)), MISSING)
+        columns = np.searchsorted(own, answers["response"][mine])
+        matrix[answers["item"][mine].astype(np.intp), columns] = answers["value"][mine]
+        given = {item.link_id: matrix[number] for number, item in enumerate(instrument.items)}
+        scores = score_answers(instrument, given, len(own), response_pattern=response_pattern)
+        order = {rule.score: number for number, rule in enumerate(instrument.scores)}
+        tables += [_score_table(own, order[scores_of.rule.score], scores_of) for scores_of in scores]
+    return pa.concat_tables(tables) if tables else _SCORED_SCHEMA.empty_table()
 
 
-def _rule_rows(instrument: Instrument) -> Iterator[tuple[object, ...]]:
-    for url in instrument.questionnaires:
-        for rule in instrument.scores:
-            start, any_problem, decimals = (
-                (rule.start, rule.any_problem, rule.decimals) if isinstance(rule, ValueSetDecrements) else (0.0, 0.0, 0)
-            )
-            yield (
-                url, instrument.id, instrument.version, rule.score, rule.direction,
-                rule.kind, start, any_problem, decimals,
-            )  # fmt: skip
+def _score_table(responses: np.ndarray, rule: int, scores: Scores) -> pa.Table:
+    rows = len(responses)
+    se = np.full(rows, np.nan) if scores.se is None else scores.se
+    columns = [
+        pa.array(responses, pa.int64()),
+        pa.array(np.full(rows, rule), pa.int32()),
+        *(pa.array(column, pa.float64(), from_pandas=True) for column in (scores.raw, scores.value, se)),
+        pa.array(scores.complete, pa.int32()),
+        pa.array(np.full(rows, scores.items), pa.int32()),
+        pa.array(scores.imputed),
+        pa.array(scores.reason),
+    ]
+    return pa.Table.from_arrays(columns, schema=_SCORED_SCHEMA)
 
 
-def _level_rows(instrument: Instrument) -> Iterator[tuple[object, ...]]:
-    for rule in instrument.scores:
-        for link_id in rule.items:
-            item = instrument.item(link_id)
-            for level in range(item.min, item.max + 1):
-                points = _points(rule, link_id, level, item.min)
-                yield instrument.id, rule.score, link_id, float(level), points, level > item.min
+def _version_rows(instruments: Sequence[Instrument]) -> Iterator[tuple[object, ...]]:
+    for slot, instrument in enumerate(instruments):
+        for url in instrument.questionnaires:
+            for version in instrument.accepted_versions:
+                yield url, version, slot
 
 
-def _points(rule: ScoreRule, link_id: str, level: int, first_level: int) -> float:
-    if isinstance(rule, ValueSetDecrements):
-        return rule.decrements[link_id][level - first_level]
-    return float(level)
+def _name_rows(instruments: Sequence[Instrument]) -> Iterator[tuple[object, ...]]:
+    for slot, instrument in enumerate(instruments):
+        for number, item in enumerate(instrument.items):
+            for name in item.names:
+                yield slot, name.lower(), number, item.answers is not None
 
 
-def _table_rows(instrument: Instrument) -> Iterator[tuple[object, ...]]:
-    for rule in instrument.scores:
-        if isinstance(rule, SumThenTable):
-            for raw_sum, value in rule.table.items():
-                yield instrument.id, rule.score, float(raw_sum), value
+def _code_rows(instruments: Sequence[Instrument]) -> Iterator[tuple[object, ...]]:
+    for slot, instrument in enumerate(instruments):
+        for number, item in enumerate(instrument.items):
+            for code, value in (item.answers or {}).items():
+                yield slot, number, code.lower(), float(value)
+
+
+def _rule_rows(instruments: Sequence[Instrument]) -> Iterator[tuple[object, ...]]:
+    for slot, instrument in enumerate(instruments):
+        for number, rule in enumerate(instrument.scores):
+            yield slot, number, instrument.id, instrument.version, rule.score, rule.direction, rule.missing.rule

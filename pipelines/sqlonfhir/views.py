@@ -18,6 +18,7 @@ from pipelines.sqlonfhir import fhirpath
 from pipelines.sqlonfhir.expressions import ExpressionError, Expressions, KeySql, criterion
 from pipelines.sqlonfhir.fhir_types import KEY, SQL_TYPES, FhirTypes
 from pipelines.sqlonfhir.repeats import find_repeat
+from pipelines.sqlonfhir.shared_lists import share
 from pipelines.sqlonfhir.tags import UnitTable, codings_text, is_quantity, quantity_in, unit_for
 from pipelines.sqlonfhir.values import Schema, Value, compact, quote, single
 
@@ -170,16 +171,12 @@ class _Compiler:
         if not columns:
             raise _invalid("it has no column", "select")
         filled = self._expressions.filled
-        outputs = tuple(replace(column, sql=filled(column.sql)) for column in columns)
-        return CompiledView(
-            resource,
-            self._types,
-            outputs,
-            schema,
-            filled(condition),
-            filled(relation),
-            filled(self._date_flaw(columns)),
-        )
+        found, lists = share([filled(sql) for sql in (self._date_flaw(columns), *(c.sql for c in columns))])
+        outputs = tuple(replace(column, sql=sql) for column, sql in zip(columns, found[1:], strict=True))
+        source = filled(relation)
+        if lists:
+            source = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in lists.items())} FROM {source})"
+        return CompiledView(resource, self._types, outputs, schema, filled(condition), source, found[0])
 
     def _date_flaw(self, columns: Sequence[Column]) -> str:
         by_sql = {column.sql for column in columns}

@@ -9,9 +9,10 @@ from itertools import chain
 from random import Random
 
 from pipelines.synthetic.chart import PROFILES, Resource
+from pipelines.synthetic.fhir_stu3 import LABORATORY, LABORATORY_PROFILE
 from pipelines.synthetic.packaging import Entry, ExportFile, Form
 
-_WEIGHT = f'"{PROFILES}nl-core-BodyWeight"'
+_WEIGHTS = (f'"{PROFILES}nl-core-BodyWeight"', f'"{PROFILES}zib-BodyWeight"')
 _DAYS = ("2025-02-30", "0001-01-01", "2999-12-31")
 
 
@@ -23,7 +24,7 @@ def plant(rng: Random, files: list[ExportFile], share: float, encode: Callable[[
     """
     shared = [file for file in files if file.form is not Form.SINGLE]
     total = sum(len(file.entries) for file in files)
-    weights = [(file, i) for file in shared for i, entry in enumerate(file.entries) if _WEIGHT in entry.text]
+    weights = [(file, i) for file in shared for i, entry in enumerate(file.entries) if _is_weight(entry)]
     kinds = [k for k in KINDS if k != "broken-json" or shared[0].form is not Form.BUNDLE]
     planted: dict[str, list[tuple[float, Entry]]] = {file.name: [] for file in shared}
     for number in range(round(share * total)):
@@ -37,6 +38,10 @@ def plant(rng: Random, files: list[ExportFile], share: float, encode: Callable[[
         planted[file.name].append((place + rng.random() * (len(file.entries) - place), entry))
     for file in shared:
         file.entries = _merged(file.entries, planted[file.name])
+
+
+def _is_weight(entry: Entry) -> bool:
+    return any(profile in entry.text for profile in _WEIGHTS)
 
 
 def _merged(entries: list[Entry], planted: list[tuple[float, Entry]]) -> list[Entry]:
@@ -75,8 +80,12 @@ def _unknown_unit(resource: Resource, turn: int) -> None:
 
 def _unmapped_code(resource: Resource, turn: int) -> None:
     """A local code: a laboratory result that no standard code names."""
-    resource["meta"] = {"profile": [f"{PROFILES}nl-core-LaboratoryTestResult"]}
-    resource["category"][0]["coding"][0] |= {"code": "laboratory", "display": "Laboratory"}
+    if resource["meta"]["profile"][0].startswith(f"{PROFILES}zib-"):
+        resource["meta"] = {"profile": [LABORATORY_PROFILE]}
+        resource["category"] = [LABORATORY.concept()]
+    else:
+        resource["meta"] = {"profile": [f"{PROFILES}nl-core-LaboratoryTestResult"]}
+        resource["category"][0]["coding"][0] |= {"code": "laboratory", "display": "Laboratory"}
     local = {
         "system": "http://ziekenhuis.example/lokale-codes",
         "code": f"LAB{turn:04}",
@@ -88,7 +97,7 @@ def _unmapped_code(resource: Resource, turn: int) -> None:
 
 
 def _missing_reference(resource: Resource, turn: int) -> None:
-    resource["subject"] = {"reference": f"Patient/onbekend-{turn}", "type": "Patient"}
+    resource["subject"]["reference"] = f"Patient/onbekend-{turn}"
 
 
 def _missing_id(resource: Resource, turn: int) -> None:

@@ -21,6 +21,7 @@ from pipelines.synthetic.fhir_care import care
 from pipelines.synthetic.fhir_measurements import measurements
 from pipelines.synthetic.fhir_patient import patient
 from pipelines.synthetic.fhir_proms import questionnaires, responses
+from pipelines.synthetic.fhir_stu3 import as_stu3
 from pipelines.synthetic.hospitals import Hospital, plan_hospitals
 from pipelines.synthetic.packaging import Entry, ExportFile, arrange, write
 from pipelines.synthetic.people import bsn_numbers, make_person
@@ -133,7 +134,7 @@ def _make_room(out: Path) -> None:
 
 def _produce(rng: Random, hospital: Hospital, codes: CodeBook, bsns: Iterator[str], as_of: date) -> _Production:
     """All resources of one hospital, patient by patient, and what happened to these patients."""
-    entries = [_entry(resource, 0) for resource in questionnaires(hospital.dialect)]
+    entries = [_entry(resource, 0, hospital) for resource in questionnaires(hospital.dialect)]
     histories = []
     stem = f"z{hospital.name.removeprefix('ziekenhuis-')}"
     for number in range(hospital.patients):
@@ -146,13 +147,14 @@ def _produce(rng: Random, hospital: Hospital, codes: CodeBook, bsns: Iterator[st
         resources += care(rng, chart, course, as_of)
         resources += measurements(rng, chart, course, as_of)
         resources += responses(rng, chart, answered)
-        entries += [_entry(resource, number) for resource in resources]
+        entries += [_entry(resource, number, hospital) for resource in resources]
         histories.append(History(course, answered))
     return _Production(entries, histories)
 
 
-def _entry(resource: Resource, number: int) -> Entry:
-    return Entry(resource["resourceType"], number, _encode(resource))
+def _entry(resource: Resource, number: int, hospital: Hospital) -> Entry:
+    written = resource if hospital.dialect.release == "r4" else as_stu3(resource)
+    return Entry(written["resourceType"], number, _encode(written))
 
 
 def _write_hospital(folder: Path, files: list[ExportFile]) -> None:
@@ -167,6 +169,7 @@ def _institution_truth(hospital: Hospital, entries: list[Entry], values: Tally) 
         institution=hospital.name,
         patients=hospital.patients,
         packaging=hospital.dialect.packaging.value,
+        release=hospital.dialect.release,
         resources=dict(sorted(resources.items())),
         effects=hospital.effects,
         expected=expected(values),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
+from pipelines.sqlonfhir.fhir_types import Release
+
 # Rates of the ordinary hospital.
 # Hip revision 1.6% at 1 year and hip mortality 0.4% at 30 days: Bloemheuvel, LROI, 43,053 THA for
 # osteoarthritis at 80 years or over, 2007-2019, Acta Orthop. The rest is operationalisation: no Dutch figure
@@ -52,13 +54,14 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a hospital writes FHIR, within what nl-core allows."""
+    """How a hospital writes FHIR, within what nl-core allows; in STU3, as the profiles of zib2017 ask."""
 
     packaging: Packaging = Packaging.NDJSON
     coded_koos_hoos: bool = False
     coded_eq5d: bool = False
     grouped_items: bool = False
     with_times: bool = False
+    release: Release = "r4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,10 @@ def _outlying(role: int, effects: Effects) -> tuple[Effects, tuple[str, ...], st
 
 
 def _dialect(index: int) -> Dialect:
-    """The first five hospitals differ in packaging, the next three in how they write PROM answers."""
+    """The first five hospitals differ in packaging, the next three in how they write PROM answers.
+
+    The fourth and the sixth still exchange in STU3.
+    """
     packagings = list(Packaging)
     return Dialect(
         packaging=packagings[index] if index < len(packagings) else Packaging.NDJSON,
@@ -147,4 +153,5 @@ def _dialect(index: int) -> Dialect:
         coded_eq5d=index == 6,
         grouped_items=index == 7,
         with_times=index % 2 == 1,
+        release="stu3" if index in (3, 5) else "r4",
     )

@@ -64,6 +64,7 @@ class InstitutionTruth:
     institution: str
     patients: int
     packaging: str
+    release: str
     resources: dict[str, int]
     effects: Effects
     expected: dict[str, Expected]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,12 @@ class Misread(Exception):
 
 
 @contextmanager
-def parsed_once(connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, table: str) -> Iterator[int]:
+def parsed_once(
+    connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, table: str, more: Mapping[str, str]
+) -> Iterator[int]:
     """A relation of resources as `table` of `connection`, in file order by `rowid`; how many there are.
+
+    The table has `more` columns too, as SQL by name.
 
     Raises:
         Misread: when a line is broken, does not fit its elements, has another type or no id.
@@ -31,7 +35,8 @@ def parsed_once(connection: duckdb.DuckDBPyConnection, resource_type: str, relat
     """
     fits = f'_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL'
     try:
-        connection.execute(f"CREATE TABLE {table} AS FROM {relation}")
+        columns = "".join(f", {sql} AS {name}" for name, sql in more.items())
+        connection.execute(f"CREATE TABLE {table} AS SELECT *{columns} FROM {relation}")
         (total, fitting) = connection.sql(f"SELECT count(*), count(*) FILTER ({fits}) FROM {table}").fetchall()[0]
         if fitting < total:
             raise Misread

@@ -93,8 +93,10 @@ class ResourceRows:
             columns[PROFILES] = profiles_sql(schema)
         selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
         parsed = f"resources_{next(self._numbers)}"
+        views = self._catalogue.tables_of(release, resource_type)
+        feeds = {_feeds(table): f"coalesce({view.condition}, FALSE)" for table, view in views}
         relation = relation_of(path, schema, self._maximum_line_bytes)
-        with RawLines(path) as raw, parsed_once(self._connection, resource_type, relation, parsed) as total:
+        with RawLines(path) as raw, parsed_once(self._connection, resource_type, relation, parsed, feeds) as total:
             for start in range(0, total, _BATCH_ROWS):
                 these = f"rowid BETWEEN {start} AND {start + _BATCH_ROWS - 1}"
                 part = f"(SELECT rowid - {start} AS _row, * FROM {parsed} WHERE {these})"
@@ -113,7 +115,7 @@ class ResourceRows:
         """The rows that the views give; of contained resources `roots` says of which row each is a part."""
         found: Rows = {}
         views = self._feeding(batch)
-        for (table, _), rows in zip(views, self._run(batch, [view for _, view in views]), strict=True):
+        for (table, _), rows in zip(views, self._run(batch, views), strict=True):
             if roots is not None:
                 own = pa.array(roots[rows["_row"].to_numpy()])
                 rows = rows.set_column(rows.column_names.index("_row"), "_row", own)
@@ -124,18 +126,18 @@ class ResourceRows:
     def _feeding(self, batch: ResourceBatch) -> list[tuple[ZibTable, CompiledView]]:
         """The tables that any resource of the batch feeds, with their views."""
         views = self._catalogue.tables_of(batch.release, batch.resource_type)
-        if not views:
-            return []
-        asked = ", ".join(f"coalesce(bool_or({view.condition}), FALSE)" for _, view in views)
-        answers = self._connection.sql(f"SELECT {asked} FROM {batch.relation}").fetchall()[0]
+        asked = ", ".join(f"bool_or({_feeds(table)})" for table, _ in views)
+        answers = self._connection.sql(f"SELECT {asked} FROM {batch.relation}").fetchall()[0] if views else ()
         return [pair for pair, feeds in zip(views, answers, strict=True) if feeds]
 
-    def _run(self, batch: ResourceBatch, views: Sequence[CompiledView]) -> list[pa.Table]:
+    def _run(self, batch: ResourceBatch, views: Sequence[tuple[ZibTable, CompiledView]]) -> list[pa.Table]:
         """The rows of each view, side by side: a batch is too small for DuckDB to divide it over the cores."""
 
-        def run(view: CompiledView) -> pa.Table:
+        def run(pair: tuple[ZibTable, CompiledView]) -> pa.Table:
+            table, view = pair
             with self._connection.cursor() as cursor:
-                return cursor.sql(view.sql_with_row(batch.relation)).to_arrow_table()
+                relation = f"(FROM {batch.relation} WHERE {_feeds(table)})"
+                return cursor.sql(view.sql_with_row(relation)).to_arrow_table()
 
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="views") as side_by_side:
             return list(side_by_side.map(run, views))
@@ -187,6 +189,11 @@ class ResourceRows:
                 yield from self._rows_of_views(batch, outcome, own).items()
         finally:
             path.unlink()
+
+
+def _feeds(table: ZibTable) -> str:
+    """The column that says whether a resource feeds a table."""
+    return f'"_feeds_{table.name}"'
 
 
 def differing_rows(

@@ -92,7 +92,8 @@ CREATE OR REPLACE TABLE zib_coding (
     PRIMARY KEY (institution, codings_id, position));
 CREATE OR REPLACE TABLE prom_score (
     institution VARCHAR, patient_key VARCHAR, resource_key VARCHAR, instrument VARCHAR, instrument_version VARCHAR,
-    score VARCHAR, direction VARCHAR, scored_date DATE, value DOUBLE, missing_reason VARCHAR);
+    score VARCHAR, direction VARCHAR, scored_date DATE, value DOUBLE, missing_reason VARCHAR, status VARCHAR,
+    answered_by VARCHAR, scored_by VARCHAR);
 """
 
 
@@ -113,7 +114,7 @@ def fill_tables(connection: duckdb.DuckDBPyConnection, record: Record) -> None:
         )
     for s in record.scores:
         connection.execute(
-            "INSERT INTO prom_score VALUES (?, ?, ?, ?, '1', ?, ?, ?, ?, ?)",
+            "INSERT INTO prom_score VALUES (?, ?, ?, ?, '1', ?, ?, ?, ?, ?, 'completed', 'patient', 'uitkomststroom')",
             (s.institution, s.patient_key, s.resource_key, s.instrument, s.score, s.direction, s.scored_date, s.value,
              "item missing" if s.value is None else None),
         )  # fmt: skip

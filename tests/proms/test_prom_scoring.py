@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.proms.instruments import Instrument, load_instruments
-from pipelines.proms.scoring import score, unscored_questionnaires
+from pipelines.proms.scoring import score
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "../shared/reference/proms"
@@ -44,15 +45,16 @@ def load_answers(answers: Iterable[Answer]) -> duckdb.DuckDBPyConnection:
     connection.execute(
         """CREATE TABLE prom_answer (
             institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, questionnaire VARCHAR,
-            questionnaire_version VARCHAR, status VARCHAR, authored_at TIMESTAMP, link_id VARCHAR,
+            questionnaire_version VARCHAR, status VARCHAR, authored_at TIMESTAMP, source_related_person_key VARCHAR,
+            source_practitioner_key VARCHAR, source_practitioner_role_key VARCHAR, link_id VARCHAR,
             value_number DOUBLE, value_code VARCHAR)"""
     )
     columns = [list(column) for column in zip(*answers, strict=True)]
     if columns:
         connection.execute(
             f"""INSERT INTO prom_answer
-                SELECT 'H1', response, 'patient-of-' || response, '{CANONICAL}' || instrument, '1', status,
-                       TIMESTAMP '2024-03-01 13:45:00', link_id, number, code
+                SELECT 'H1', response, 'patient-of-' || response, '{CANONICAL}' || instrument, NULL, status,
+                       TIMESTAMP '2024-03-01 13:45:00', NULL, NULL, NULL, link_id, number, code
                 FROM (SELECT unnest(?) AS response, unnest(?) AS instrument, unnest(?) AS status, unnest(?) AS link_id,
                              unnest(?::DOUBLE[]) AS number, unnest(?::VARCHAR[]) AS code)""",
             columns,
@@ -202,38 +204,122 @@ def test_a_missing_vas_leaves_the_eq_5d_index_alone(instruments: list[Instrument
 
 
 @pytest.mark.parametrize(
-    ("status", "counts"),
-    [("completed", True), ("amended", True), ("in-progress", False), ("stopped", False), ("entered-in-error", False)],
+    ("status", "expected"),
+    [
+        ("completed", (2.0, None)),
+        ("amended", (2.0, None)),
+        ("stopped", (2.0, None)),  # the answers are final; the missing rule of the instrument does the rest
+        ("in-progress", (None, "response not finished")),
+        ("entered-in-error", (None, "entered in error")),
+    ],
 )
-def test_only_finished_responses_count(instruments: list[Instrument], status: str, counts: bool) -> None:
+def test_the_status_of_a_response_decides_whether_it_is_scored(
+    instruments: list[Instrument], status: str, expected: tuple[float | None, str | None]
+) -> None:
     answers: list[Answer] = [("r", "nrs-pain", status, "rest", 2.0, None)]
-    assert bool(scores_of(answers, instruments)) == counts
+    assert scores_of(answers, instruments)["r", "rest"] == expected
 
 
-def test_a_row_tells_instrument_version_direction_and_day(instruments: list[Instrument]) -> None:
+def test_a_stopped_response_is_scored_scale_by_scale(instruments: list[Instrument]) -> None:
+    answers: list[Answer] = [("r", "eortc-qlq-c30", "stopped", f"q{n}", 1.0, None) for n in range(1, 8)]
+    scored = scores_of(answers, instruments)
+    assert scored["r", "PF"] == (100.0, None)
+    assert scored["r", "QL"] == (None, "item missing")
+
+
+def test_a_row_tells_where_the_score_comes_from(instruments: list[Instrument]) -> None:
     connection = load_answers(filled_in("r", "eq-5d-5l", [*EQ_5D, "vas"], [1, 1, 1, 1, 1, 80]))
     score(connection, instruments)
-    rows = connection.execute("FROM prom_score ORDER BY score").fetchall()
-    day = rows[0][7]
-    assert day.isoformat() == "2024-03-01"
-    common = ("H1", "patient-of-r", "r", "eq-5d-5l", "NL-2016")
-    assert rows == [
-        (*common, "index", "higher_is_better", day, 1.0, None),
-        (*common, "vas", "higher_is_better", day, 80.0, None),
+    rows = connection.sql("FROM prom_score ORDER BY score").fetchall()
+    names = connection.sql("FROM prom_score").columns
+    index, vas = (dict(zip(names, row, strict=True)) for row in rows)
+    assert index == {
+        "institution": "H1", "patient_key": "patient-of-r", "resource_key": "r",
+        "questionnaire": CANONICAL + "eq-5d-5l", "instrument": "eq-5d-5l", "instrument_version": "NL-2016",
+        "score": "index", "direction": "higher_is_better", "scored_date": date(2024, 3, 1), "raw": 1.0, "value": 1.0,
+        "se": None, "complete_items": 5, "items": 5, "missing_rule": None, "missing_reason": None,
+        "status": "completed", "answered_by": "patient", "scored_by": "uitkomststroom",
+    }  # fmt: skip
+    assert (vas["score"], vas["value"], vas["items"]) == ("vas", 80.0, 1)
+
+
+def test_the_missing_rule_that_was_used_is_named(instruments: list[Instrument]) -> None:
+    connection = load_answers(filled_in("r", "oxford-hip-score", [f"q{n}" for n in range(1, 11)], [3] * 10))
+    score(connection, instruments)
+    assert connection.sql("SELECT raw, value, complete_items, items, missing_rule FROM prom_score").fetchall() == [
+        (36.0, 36.0, 10, 12, "at_least")
     ]
 
 
-def test_a_response_to_an_unknown_questionnaire_is_counted_not_scored(instruments: list[Instrument]) -> None:
+def test_a_response_that_no_file_scores_is_a_row_with_the_reason(instruments: list[Instrument]) -> None:
     answers: list[Answer] = [
         ("a", "eq-5d-3l", "completed", "mobility", 1.0, None),
         ("a", "eq-5d-3l", "completed", "self_care", 1.0, None),
-        ("b", "eq-5d-3l", "completed", "mobility", 1.0, None),
-        ("c", "nrs-pain", "completed", "rest", 1.0, None),
+        *filled_in("b", "promis-physical-function-8b", ["PFA11"], [1]),
+        *filled_in("c", "promis-physical-function-4a", ["PFA11"], [1]),
+        *filled_in("d", "nrs-pain", ["rest"], [1]),
     ]
     connection = load_answers(answers)
+    connection.execute("UPDATE prom_answer SET questionnaire_version = '2.0' WHERE resource_key = 'b'")
     score(connection, instruments)
-    assert connection.execute("SELECT DISTINCT resource_key FROM prom_score").fetchall() == [("c",)]
-    assert unscored_questionnaires(connection, instruments) == [(CANONICAL + "eq-5d-3l", 2)]
+    rows = connection.sql("SELECT resource_key, instrument, score, value, missing_reason FROM prom_score").fetchall()
+    assert rows == [
+        ("a", None, None, None, "unknown instrument"),
+        ("b", "promis-physical-function-8b", None, None, "unknown version"),
+        ("c", "promis-physical-function-4a", None, None, "version not stated"),  # 1.0 and 2.0 have other tables
+        ("d", "nrs-pain", "activity", None, "item missing"),  # there is one version
+        ("d", "nrs-pain", "rest", 1.0, None),
+    ]
+
+
+def test_the_stated_version_decides_which_table_is_used(instruments: list[Instrument]) -> None:
+    items = ["PFA11", "PFA21", "PFA23", "PFA53"]
+    connection = load_answers([
+        *filled_in("old", "promis-physical-function-4a", items, [1, 1, 1, 1]),
+        *filled_in("new", "promis-physical-function-4a", items, [1, 1, 1, 1]),
+    ])  # fmt: skip
+    connection.execute(
+        "UPDATE prom_answer SET questionnaire_version = CASE resource_key WHEN 'new' THEN '2.0' ELSE '1.0' END"
+    )
+    score(connection, instruments)
+    rows = connection.sql("SELECT resource_key, instrument_version, value, se FROM prom_score").fetchall()
+    assert rows == [("new", "2.0", 22.5, 4.0), ("old", "1.0", 22.9, 3.9)]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [("source_related_person_key", "proxy"), ("source_practitioner_key", "professional"),
+     ("source_practitioner_role_key", "professional"), ("patient_key", "patient")],
+)  # fmt: skip
+def test_who_answered_is_told(instruments: list[Instrument], column: str, expected: str) -> None:
+    connection = load_answers(filled_in("r", "mrs", ["mrs"], [3]))
+    connection.execute(f"UPDATE prom_answer SET {column} = 'key'")
+    score(connection, instruments)
+    assert connection.sql("SELECT answered_by, value FROM prom_score").fetchall() == [(expected, 3.0)]
+
+
+def test_coded_answers_are_read_by_their_code(instruments: list[Instrument]) -> None:
+    items = ["1a", "1b", "3a", "3b", "3c", "3d", "3e", "3f"]
+    codes = ["no", "not_sure", "yes", "no", "yes", "not_sure", "no", "yes"]
+    answers: list[Answer] = [
+        ("r", "ibd-control", "completed", item, None, code) for item, code in zip(items, codes, strict=True)
+    ]
+    assert scores_of(answers, instruments)["r", "ibd_control_8"] == (6.0, None)  # vector of awell-score and Bodger
+    wrong = [*answers[:7], ("r", "ibd-control", "completed", "3f", 2.0, None)]
+    assert scores_of(wrong, instruments)["r", "ibd_control_8"] == (None, "item out of range")
+
+
+def test_item_names_ignore_capitals_and_know_aliases(instruments: list[Instrument]) -> None:
+    answers = filled_in("r", "eq-5d-5l", ["mo", "SC", "Usual_Activities", "PD", "AD"], [2, 1, 1, 1, 1])
+    assert scores_of(answers, instruments)["r", "index"] == (0.918, None)
+
+
+def test_response_pattern_scores_are_given_when_asked(instruments: list[Instrument]) -> None:
+    items = ["EDDEP04", "EDDEP06", "EDDEP29", "EDDEP41"]
+    connection = load_answers(filled_in("r", "promis-depression-4a", items, [1, 1, 1, 1]))
+    score(connection, instruments, response_pattern=True)
+    rows = connection.sql("SELECT score, value, se FROM prom_score").fetchall()
+    assert rows == [("t_score", 41.0, 6.2), ("t_score_pattern", 41.0, 6.2)]
 
 
 def test_no_answers_give_an_empty_table(instruments: list[Instrument]) -> None:

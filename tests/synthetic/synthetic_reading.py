@@ -51,6 +51,12 @@ def answers(response: Resource) -> dict[str, int]:
     return found
 
 
+def questionnaire(response: Resource) -> str:
+    """The canonical of the questionnaire that was answered; STU3 has it in a Reference."""
+    named = response["questionnaire"]
+    return str(named["reference"] if isinstance(named, dict) else named)
+
+
 def recount(folder: Path, as_of: date) -> dict[str, list[float]]:
     """Each indicator's contribution per index operation, counted from the files alone."""
     everything = resources(folder)
@@ -63,11 +69,11 @@ def recount(folder: Path, as_of: date) -> dict[str, list[float]]:
     procedures: dict[str, list[Resource]] = defaultdict(list)
     for r in everything:
         if r["resourceType"] == "QuestionnaireResponse":
-            instrument = r["questionnaire"].rsplit("/", 1)[1].removesuffix("|1.0")
+            instrument = questionnaire(r).rsplit("/", 1)[1].removesuffix("|1.0")
             value = score(instrument, answers(r))
             if value is not None:
                 proms[_patient(r)].append((date.fromisoformat(r["authored"][:10]), instrument, value))
-        if r["resourceType"] == "Procedure" and r["status"] == "completed":
+        if r["resourceType"] == "Procedure" and r["status"] == "completed" and not r.get("notDone"):
             procedures[_patient(r)].append(r)
     counts: dict[str, list[float]] = defaultdict(list)
     for patient, operations in procedures.items():

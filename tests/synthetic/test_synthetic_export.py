@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 from synthetic_exports import AS_OF, Export, make
-from synthetic_reading import answers, resources
+from synthetic_reading import answers, questionnaire, resources
 
 from pipelines.errors import TerminalError
 from pipelines.synthetic.export import synthesise
+from pipelines.synthetic.fhir_stu3 import as_stu3
 from pipelines.synthetic.hospitals import Packaging
 from pipelines.synthetic.people import bsn_numbers
+from pipelines.zib.releases import release_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -55,14 +57,35 @@ def test_another_seed_gives_other_patients(sound: Export, tmp_path: Path) -> Non
     assert contents(tmp_path / "other") != contents(sound.folder)
 
 
-def test_every_resource_is_valid_r4b(sound: Export) -> None:
-    models: dict[str, type] = {}
-    for resource in resources(sound.folder):
-        kind = resource["resourceType"]
-        if kind not in models:
-            models[kind] = getattr(importlib.import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)
-        models[kind].model_validate(resource)
-    assert len(models) == 8
+@pytest.mark.parametrize(("release", "package"), [("r4", "R4B"), ("stu3", "STU3")])
+def test_every_resource_fits_the_model_of_its_release(sound: Export, release: str, package: str) -> None:
+    model_of = importlib.import_module(f"fhir.resources.{package}").get_fhir_model_class
+    seen = set()
+    for institution in sound.truth.institutions:
+        if institution.release == release:
+            for resource in resources(sound.folder / institution.institution):
+                assert model_of(resource["resourceType"]).model_validate(resource)
+                seen.add(resource["resourceType"])
+    assert len(seen) == 8
+
+
+def test_no_resource_of_stu3_could_be_taken_for_r4(sound: Export) -> None:
+    told = {
+        (institution.release, r["resourceType"], release_of(r))
+        for institution in sound.truth.institutions
+        for r in resources(sound.folder / institution.institution)
+    }
+    assert {(release, type_, found) for release, type_, found in told if found not in (release, None)} == set()
+    assert {type_ for _, type_, found in told if found is None} <= {"Questionnaire", "QuestionnaireResponse"}
+
+
+def test_a_hospital_on_stu3_tells_the_same_story(sound: Export) -> None:
+    """Every resource of a hospital on R4, converted, gives the rows that it gave."""
+    folder = sound.folder / "ziekenhuis-08"
+    stu3 = [as_stu3(resource) for resource in resources(folder)]
+    assert [json.loads(json.dumps(r)) for r in resources(folder)] == resources(folder)
+    assert not {"answerOption", "encounter", "recordedDate"} & {name for r in stu3 for name in r}
+    assert '"type":"Patient"' not in json.dumps(stu3, separators=(",", ":"))
 
 
 def test_every_file_is_what_its_name_says(sound: Export) -> None:
@@ -93,7 +116,7 @@ def test_ids_are_unique_and_references_resolve(sound: Export) -> None:
         keys = [f"{r['resourceType']}/{r['id']}" for r in found]
         assert len(keys) == len(set(keys))
         for resource in found:
-            references = [resource.get(name) for name in ("subject", "encounter", "source")]
+            references = [resource.get(name) for name in ("subject", "encounter", "context", "source")]
             references += resource.get("reasonReference", [])
             assert {r["reference"] for r in references if r} <= set(keys)
 
@@ -105,12 +128,12 @@ def test_nothing_is_dated_after_the_export_but_planned_operations(sound: Export)
             assert max(re.findall(r'"(\d{4}-\d{2}-\d{2}[^"]*)"', json.dumps(resource)), default="") < "2025-07-01"
 
 
-def test_profiles_are_nl_core(sound: Export) -> None:
+def test_profiles_are_of_nictiz(sound: Export) -> None:
     unprofiled = {"Questionnaire", "QuestionnaireResponse"}
     for resource in resources(sound.folder):
         if resource["resourceType"] not in unprofiled:
             (profile,) = resource["meta"]["profile"]
-            assert profile.startswith("http://nictiz.nl/fhir/StructureDefinition/")
+            assert re.match(r"http://(nictiz|fhir)\.nl/fhir/StructureDefinition/(nl-core|mp|zib)-", profile)
 
 
 def test_bsn_satisfies_the_eleven_test_and_is_unique(sound: Export) -> None:
@@ -126,7 +149,7 @@ def test_prom_answers_lie_in_range_in_every_dialect(sound: Export) -> None:
     ranges = {"hoos-ps": (0, 4), "koos-ps": (0, 4), "nrs-pain": (0, 10), "eq-5d-5l": (1, 5)}
     coded, grouped = set(), 0
     for response in (r for r in resources(sound.folder) if r["resourceType"] == "QuestionnaireResponse"):
-        instrument = response["questionnaire"].rsplit("/", 1)[1].split("|")[0]
+        instrument = questionnaire(response).rsplit("/", 1)[1].split("|")[0]
         low, high = ranges[instrument]
         for link_id, value in answers(response).items():
             assert 0 <= value <= 100 if link_id == "vas" else low <= value <= high
