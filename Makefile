@@ -20,11 +20,11 @@ demo: $(STAMP)  ## 12 synthetic hospitals through the real Airflow DAG, to repor
 
 test: $(STAMP)  ## the tests; a browser is installed when this user may
 	@scripts/install-browser.sh
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(STAMP)  ## with the slow tests
 	@scripts/install-browser.sh
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## linter, formatter and types
 	@$(BIN)/ruff check .

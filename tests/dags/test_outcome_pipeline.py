@@ -60,7 +60,6 @@ print(json.dumps({{
     assert [task for task in facts["tasks"] if f"`{task}`" not in facts["runbook"]] == []
 
 
-@pytest.mark.xdist_group("airflow")
 def test_a_real_run_makes_results_reports_and_a_delivery(tmp_path: Path) -> None:
     exports, home = tmp_path / "exports", tmp_path / "home"
     truth = synthesise(exports, hospitals=2, patients=40, seed=3, defect_share=0.01)
