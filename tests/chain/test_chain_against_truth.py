@@ -30,7 +30,7 @@ RULES = {
     "missing-subject": {"BODY-WEIGHT-PATIENT-MISSING"},
     "missing-unit": {"BODY-WEIGHT-UNIT-MISSING"},
     "implausible-value": {"BODY-WEIGHT-RANGE"},
-    "before-birth": {"BODY-WEIGHT-BEFORE-BIRTH"},
+    "before-birth": {"BODY-WEIGHT-MOMENT-BEFORE-BIRTH"},
 }
 
 
@@ -61,6 +61,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     synthesise(exports, hospitals=HOSPITALS, patients=60, seed=7, as_of=AS_OF, defect_share=0.02)
     result = Chain.at(home).run(exports, as_of=AS_OF, now=NOW, on_progress=lambda done, total: None)
     return Finished(exports, home, json.loads((exports / "truth.json").read_bytes()), result)
+
+
+def test_the_hospitals_write_both_releases(finished: Finished) -> None:
+    assert [institution["release"] for institution in finished.truth["institutions"]] == ["r4", "r4", "r4", "stu3"]
 
 
 def test_every_indicator_of_every_hospital_equals_the_truth(finished: Finished) -> None:
