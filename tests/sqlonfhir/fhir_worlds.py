@@ -114,9 +114,9 @@ def _object(draw: Draw, fields: tuple[Field, ...], extended: bool) -> dict[str, 
         key = name if len(types) == 1 else name + type_[0].upper() + type_[1:]
         items = [draw(_value(type_, extended)) for _ in range(draw(st.integers(1, 3)) if many else 1)]
         if type_ in PRIMITIVES:
-            extended = [extensions if extensions else None for _, extensions in items]
-            if any(extended):
-                found[f"_{key}"] = extended if many else extended[0]
+            companions = [extensions for _, extensions in items]
+            if any(companions):
+                found[f"_{key}"] = companions if many else companions[0]
             values = [value for value, _ in items]
             if any(value is not None for value in values):
                 found[key] = values if many else values[0]

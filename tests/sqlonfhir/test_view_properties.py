@@ -22,15 +22,15 @@ def cases(draw: Any) -> tuple[Release, Row, list[Row]]:
     """A release, a view of a few columns, and resources."""
     release: Release = draw(st.sampled_from(("r4", "stu3")))
     type_ = draw(st.sampled_from(sorted(WORLDS[release])))
-    hollow = draw(st.booleans())
+    extended = draw(st.booleans())
     several = draw(st.integers(0, 3)) > 0
     columns = [
         {"name": f"c{number}", "path": path, "collection": several}
         for number, path in enumerate(
-            draw(st.lists(paths(release, type_, hollow), min_size=1, max_size=4 if several else 1))
+            draw(st.lists(paths(release, type_, extended), min_size=1, max_size=4 if several else 1))
         )
     ]
-    found = draw(st.lists(resources(release, type_, hollow), min_size=1, max_size=4))
+    found = draw(st.lists(resources(release, type_, extended), min_size=1, max_size=4))
     return release, {"resource": type_, "select": [{"column": columns}]}, found
 
 
@@ -54,7 +54,7 @@ def compiled_rows(release: Release, view: Row, found: list[Row]) -> list[Row] | 
             return None
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_the_compiler_and_fhirpathpy_agree(case: tuple[Release, Row, list[Row]]) -> None:
     release, view, found = case
