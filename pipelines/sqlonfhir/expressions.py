@@ -271,6 +271,8 @@ class Expressions:
                     return self._read(origin.origin, element)
         elif origin.type == type_:
             return origin
+        elif origin.type == "Resource":
+            raise ExpressionError("what stands in a contained resource is not supported: it is a row of its own table")
         raise ExpressionError(f"ofType({type_}): the element cannot have that type")
 
     def _iif(self, origin: Value, arguments: tuple[fhirpath.Node, ...], row_index: str) -> Value:

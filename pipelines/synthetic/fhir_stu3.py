@@ -46,7 +46,8 @@ def as_stu3(resource: Resource) -> Resource:
         resource: of a type that the generator makes, in R4.
     """
     converted: Resource = _spelled(resource)
-    _CHANGES.get(converted["resourceType"], lambda same: None)(converted)
+    if change := _CHANGES.get(converted["resourceType"]):
+        change(converted)
     if "meta" in converted:
         converted["meta"]["profile"] = [_PROFILES[profile] for profile in converted["meta"]["profile"]]
     return converted
@@ -77,7 +78,7 @@ def _condition(resource: Resource) -> None:
 
 
 def _procedure(resource: Resource) -> None:
-    """STU3 has no status for what was not done; `notDone` says it, whatever the status (hl7.org/fhir/STU3/procedure)."""
+    """STU3 has no status for what was not done: `notDone` says it, whatever the status."""
     if "encounter" in resource:
         resource["context"] = resource.pop("encounter")
     if resource["status"] == "not-done":

@@ -65,6 +65,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(exports, home, json.loads((exports / "truth.json").read_bytes()), result)
 
 
+def test_the_hospitals_write_both_releases(finished: Finished) -> None:
+    assert [institution["release"] for institution in finished.truth["institutions"]] == ["r4", "r4", "r4", "stu3"]
+
+
 def test_every_indicator_of_every_hospital_equals_the_truth(finished: Finished) -> None:
     found = finished.results()
     compared = 0

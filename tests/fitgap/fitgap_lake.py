@@ -110,6 +110,7 @@ SCHEMAS = {
     "prom_answer": pa.schema(
         [(name, pa.string()) for name in (
             "institution", "resource_key", "patient_key", "questionnaire", "questionnaire_version", "status",
+            "source_related_person_key", "source_practitioner_key", "source_practitioner_role_key",
         )] + [("authored_at", pa.timestamp("us")), ("link_id", pa.string()), ("value_number", pa.float64()),
               ("value_code", pa.string()), ("value_code_system", pa.string())]
     ),

@@ -188,6 +188,7 @@ def test_paths(path: Any) -> None:
         "name.given.where($this = 'x') = identifier",
         "(name.given | name.family).first()",
         "gender | active",
+        "contained.ofType(Observation).code.text",
         " or ".join(["active"] * 5000),
     ],
 )

@@ -4,13 +4,16 @@ import csv
 import importlib
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from zib_exports import MAPPINGS, Mapped, catalogue, map_files
+from zib_exports import MAPPINGS, Mapped, catalogue, map_files, ndjson
 
 from pipelines.sqlonfhir.views import CompiledView
+from pipelines.synthetic.export import synthesise
+from pipelines.synthetic.fhir_stu3 import as_stu3
 
 FIXTURES = Path(__file__).parent / "two_releases"
 VIEWS_2017 = MAPPINGS.parent / "2017"
@@ -42,6 +45,22 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapped, Mapped]:
     folders = [tmp_path_factory.mktemp(release) for release in PACKAGES]
     r4, stu3_ = (map_files(folder, fixtures(release)) for folder, release in zip(folders, PACKAGES, strict=True))
     return r4, stu3_
+
+
+def test_a_synthetic_hospital_gives_the_same_rows_in_both_releases(tmp_path: Path) -> None:
+    """A generated hospital, as it is and as the generator would write it in STU3."""
+    for release in PACKAGES:
+        (tmp_path / release).mkdir()
+    synthesise(tmp_path / "exports", hospitals=1, patients=12, seed=5, as_of=date(2025, 6, 30))
+    r4_files = {path.name: path for path in (tmp_path / "exports" / "ziekenhuis-01").iterdir()}
+    lines = {name: [json.loads(line) for line in path.open(encoding="utf-8")] for name, path in r4_files.items()}
+    r4 = map_files(tmp_path / "r4", {name: ndjson(*found) for name, found in lines.items()})
+    stu3_ = map_files(tmp_path / "stu3", {name: ndjson(*map(as_stu3, found)) for name, found in lines.items()})
+    assert r4.quarantine == stu3_.quarantine == []
+    filled = {table for table in TABLES if r4.tables[table] or stu3_.tables[table]}
+    assert {"zib_patient", "zib_problem", "zib_procedure", "prom_answer", "prom_question"} <= filled
+    for table in filled:
+        assert comparable(r4, table) == comparable(stu3_, table), table
 
 
 def comparable(mapped: Mapped, table: str) -> list[Row]:
