@@ -1,16 +1,19 @@
 """The baseline: DuckDB SQL as a data engineer would write it by hand for clean Observations.
 
 It does no more than select: no check of a line, no quarantine, no file and line.
-Usage: python benchmarks/handwritten.py view|map|map-plain RESOURCES.ndjson OUT
+Usage: python benchmarks/handwritten.py view|map|map-plain|map-full RESOURCES.ndjson OUT
 
 `view` writes the laboratory results, with plain keys, reading the file once. `map` writes the same five zib tables as
-`uitkomst map`, with keys as HMAC-SHA-256 pseudonyms too, reading it once. `map-plain` does so with plain keys.
+`uitkomst map`, with keys as HMAC-SHA-256 pseudonyms too, reading it once. `map-plain` does so with plain keys. These
+tables are narrow: the columns an indicator needs. `map-full` writes them with all columns and values of ours
+(`handwritten_full.py`), and zib_coding.
 """
 
 import sys
 from pathlib import Path
 
 import duckdb
+import handwritten_full as full
 
 CODING = 'STRUCT(coding STRUCT("system" VARCHAR, code VARCHAR, display VARCHAR)[])'
 QUANTITY = 'STRUCT("value" DOUBLE, comparator VARCHAR, unit VARCHAR, "system" VARCHAR, code VARCHAR)'
@@ -77,6 +80,18 @@ def with_pseudonyms(query: str) -> str:
     return query
 
 
+def map_fully(source: Path, out: Path) -> None:
+    """Write the five tables and zib_coding with all their columns."""
+    duckdb.execute(f"SET VARIABLE institution = '{source.parent.name}'; {full.MACROS}")
+    duckdb.sql(f"CREATE TABLE observations AS FROM {READ.format(source=source, columns=full.COLUMNS)}")
+    origin = f"'{source.parent.name}' AS institution, '{source.name}' AS source_file, source_line"
+    for table, query in full.TABLES.items():
+        query = query.replace("SELECT ", f"SELECT {origin}, ", 1)
+        duckdb.sql(f"COPY ({query}) TO '{out / table}.parquet' (FORMAT parquet)")
+    codings = full.CODINGS.replace("SELECT ", f"SELECT '{source.parent.name}' AS institution, ", 1)
+    duckdb.sql(f"COPY ({codings}) TO '{out}/zib_coding.parquet' (FORMAT parquet)")
+
+
 def main() -> None:
     what, source, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     if what == "view":
@@ -84,6 +99,9 @@ def main() -> None:
         duckdb.sql(f"COPY ({LABORATORY.replace('FROM observations', 'FROM ' + read)}) TO '{out}' (FORMAT parquet)")
         return
     out.mkdir(exist_ok=True)
+    if what == "map-full":
+        map_fully(Path(source), out)
+        return
     duckdb.sql(f"CREATE TABLE observations AS FROM {READ.format(source=source, columns=ALL_COLUMNS)}")
     for table, query in {"zib_laboratory_test_result": LABORATORY, **OTHERS}.items():
         query = with_pseudonyms(query) if what == "map" else query

@@ -1,6 +1,8 @@
 """Speed and memory of `uitkomst view` and `uitkomst map` against hand-written DuckDB SQL, in the same run.
 
-Whole processes take turns, baseline and ours. Ratios are of the medians.
+`map` is compared with SQL that fills the five zib tables narrowly (the columns an indicator needs), and with SQL that
+writes the same columns and values as ours; that those are the same is checked first. Whole processes take turns,
+baseline and ours. Ratios are of the medians.
 Usage: python benchmarks/mapping.py [--rounds 5] [--memory]   (--memory adds 1.5 million resources)
 """
 
@@ -10,11 +12,14 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import same_output
+from handwritten_full import SECRET
 from observations import write_observations
 
 BIN = Path(sys.executable).parent
@@ -49,15 +54,29 @@ def commands(source: Path, out: Path) -> dict[str, tuple[list[str], list[str]]]:
             [python, hand, "view", str(source), str(out / "hand.parquet")],
             [uitkomst, "view", str(VIEW), str(source), "--out", str(out / "view.parquet")],
         ),
-        "map": (
+        "map, narrow by hand": (
             [python, hand, "map", str(source), str(out / "hand")],
             [uitkomst, "map", str(source), "--out", str(out / "mapped")],
         ),
-        "map (plain keys by hand)": (
+        "map, equal output": (
+            [python, hand, "map-full", str(source), str(out / "hand-full")],
+            [uitkomst, "map", str(source), "--out", str(out / "mapped")],
+        ),
+        "map, narrow, plain keys": (
             [python, hand, "map-plain", str(source), str(out / "hand")],
             [uitkomst, "map", str(source), "--out", str(out / "mapped")],
         ),
     }
+
+
+def check_equal_output(source: Path, work: Path) -> None:
+    """Map `source` by hand and with `uitkomst map` under one key; end the process where any row differs."""
+    hand, ours = commands(source, work)["map, equal output"]
+    for command in (hand, ours):
+        secret = os.environ | {"UITKOMST_PSEUDONYM_KEY": SECRET}
+        subprocess.run(command, env=secret, check=True, capture_output=True)
+    rows = same_output.check(work / "hand-full", work / "mapped")
+    print(f"equal output: {rows:,} rows by hand and of `uitkomst map` are the same in all columns", flush=True)
 
 
 def main() -> None:
@@ -78,7 +97,8 @@ def compare(work: Path, count: int, rounds: int) -> None:
     """Print a row per command: median seconds of baseline and ours, their ratio, and our peak memory."""
     source = work / "Observation.ndjson"
     write_observations(source, count)
-    print(f"{count:,} Observations".ljust(34) + "by hand   uitkomst   ratio   peak memory")
+    check_equal_output(source, work)
+    print(f"{count:,} Observations".ljust(35) + "by hand   uitkomst   ratio   peak memory")
     for name, pair in commands(source, work).items():
         figures: tuple[list[float], list[float]] = ([], [])
         peak = 0.0
@@ -90,7 +110,7 @@ def compare(work: Path, count: int, rounds: int) -> None:
                     peak = max(peak, megabytes * side)
         baseline, ours = (statistics.median(side) for side in figures)
         print(
-            f"uitkomst {name:<17}{baseline:>14.2f} s{ours:>9.2f} s{ours / baseline:>7.2f}x{peak:>10.0f} MB", flush=True
+            f"uitkomst {name:<25}{baseline:>7.2f} s{ours:>9.2f} s{ours / baseline:>7.2f}x{peak:>10.0f} MB", flush=True
         )
 
 
