@@ -108,7 +108,7 @@ def without_source() -> set[tuple[str, str]]:
         and (table in missing or (table, bound_column(expectation["kwargs"].get("column", ""))) in omitted)
     }
     references = {
-        (table, rule.rule_id)
+        (table, rule.rule.rule_id)
         for rule in load_reference_rules(EXPECTATIONS)
         for table in rule.tables
         if table in missing or (table, rule.column) in omitted
