@@ -93,6 +93,9 @@ class Response:
             "value_number": self.answer,
             "value_code": None,
             "value_code_system": None,
+            "source_related_person_key": None,
+            "source_practitioner_key": None,
+            "source_practitioner_role_key": None,
         }
 
 
@@ -111,7 +114,10 @@ SCHEMAS = {
         [(name, pa.string()) for name in (
             "institution", "resource_key", "patient_key", "questionnaire", "questionnaire_version", "status",
         )] + [("authored_at", pa.timestamp("us")), ("link_id", pa.string()), ("value_number", pa.float64()),
-              ("value_code", pa.string()), ("value_code_system", pa.string())]
+              *((name, pa.string()) for name in (
+                  "value_code", "value_code_system", "source_related_person_key", "source_practitioner_key",
+                  "source_practitioner_role_key",
+              ))]
     ),
 }  # fmt: skip
 
