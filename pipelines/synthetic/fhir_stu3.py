@@ -46,7 +46,8 @@ def as_stu3(resource: Resource) -> Resource:
         resource: of a type that the generator makes, in R4.
     """
     converted: Resource = _spelled(resource)
-    _CHANGES.get(converted["resourceType"], lambda same: None)(converted)
+    if change := _CHANGES.get(converted["resourceType"]):
+        change(converted)
     if "meta" in converted:
         converted["meta"]["profile"] = [_PROFILES[profile] for profile in converted["meta"]["profile"]]
     return converted
