@@ -100,6 +100,7 @@ def _lines(
     path: Path, maximum: int, only: frozenset[int] | None, decimals: Callable[[str], Any]
 ) -> Iterator[Record | Flaw]:
     number = 0
+    decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=decimals).decode
     with _opened(path) as file:
         try:
             while line := file.readline(maximum + 1):
@@ -113,7 +114,7 @@ def _lines(
                 if too_long:
                     yield Flaw(number, "LINE-TOO-LONG", f"the line is longer than {maximum} bytes")
                 elif bare := (line.removeprefix(_BOM) if number == 1 else line).strip():
-                    yield _record(number, bare, decimals)
+                    yield _record(number, bare, decode)
                 else:
                     yield Flaw(number, "LINE-BLANK", "the line is blank", skipped=True)
         except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -124,9 +125,9 @@ def _lines(
             )
 
 
-def _record(number: int, line: bytes, decimals: Callable[[str], Any]) -> Record | Flaw:
+def _record(number: int, line: bytes, decode: Callable[[str], Any]) -> Record | Flaw:
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_no_constant, parse_float=decimals)
+        value = decode(line.decode("utf-8"))
     except UnicodeDecodeError:
         return Flaw(number, "LINE-NOT-UTF8", "the line is not valid UTF-8")
     except (ValueError, RecursionError):

@@ -78,7 +78,7 @@ def _condition(resource: Resource) -> None:
 
 
 def _procedure(resource: Resource) -> None:
-    """STU3 has no status for what was not done: `notDone` says it, whatever the status."""
+    """STU3 has no status for what was not done; `notDone` says it (hl7.org/fhir/STU3/procedure)."""
     if "encounter" in resource:
         resource["context"] = resource.pop("encounter")
     if resource["status"] == "not-done":

@@ -59,7 +59,7 @@ class ResourceFailure:
 
     Attributes:
         source_file, source_line: where it is in the export.
-        resource_type: its type according to the index.
+        resource_type: its type, or what the index says when it has none that is known.
         problems: at least one.
     """
 
@@ -263,7 +263,7 @@ def _check(types: Mapping[Place, str], fetch: Fetch, batch_id: str) -> list[Reso
         fetched.add((file, line))
         problems = check_resource(text)
         if problems:
-            failures.append(ResourceFailure(file, line, types[file, line], tuple(problems)))
+            failures.append(ResourceFailure(file, line, _type_of(text) or types[file, line], tuple(problems)))
     if fetched != set(types):
         raise TerminalError(
             "RESOURCE-NOT-FETCHED",
@@ -272,6 +272,16 @@ def _check(types: Mapping[Place, str], fetch: Fetch, batch_id: str) -> list[Reso
             remedy="Check that the landed export is complete and unchanged.",
         )
     return failures
+
+
+def _type_of(text: str) -> str | None:
+    """The type of the resource itself: the index also names the tables that its contained resources feed."""
+    try:
+        resource = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = resource.get("resourceType") if isinstance(resource, dict) else None
+    return found if isinstance(found, str) and any(_model(release, found) for release in FOLDERS) else None
 
 
 _CHOOSE = """

@@ -68,7 +68,13 @@ def outcome(home: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "sign", ["landing/*/objects/*.ndjson", "batches/*/*/mapped/*", "lake/zib_procedure/*/*", "reports/*"]
+    "sign",
+    [
+        pytest.param("landing/*/objects/*.ndjson", marks=pytest.mark.slow),
+        "batches/*/*/mapped/*",
+        "lake/zib_procedure/*/*",
+        pytest.param("reports/*", marks=pytest.mark.slow),
+    ],
 )
 def test_a_rerun_after_kill_9_gives_what_an_undisturbed_run_gives(
     sign: str, exports: Path, undisturbed: dict[str, object], tmp_path: Path

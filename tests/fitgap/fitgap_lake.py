@@ -93,6 +93,9 @@ class Response:
             "value_number": self.answer,
             "value_code": None,
             "value_code_system": None,
+            "source_related_person_key": None,
+            "source_practitioner_key": None,
+            "source_practitioner_role_key": None,
         }
 
 
@@ -112,7 +115,10 @@ SCHEMAS = {
             "institution", "resource_key", "patient_key", "questionnaire", "questionnaire_version", "status",
             "source_related_person_key", "source_practitioner_key", "source_practitioner_role_key",
         )] + [("authored_at", pa.timestamp("us")), ("link_id", pa.string()), ("value_number", pa.float64()),
-              ("value_code", pa.string()), ("value_code_system", pa.string())]
+              *((name, pa.string()) for name in (
+                  "value_code", "value_code_system", "source_related_person_key", "source_practitioner_key",
+                  "source_practitioner_role_key",
+              ))]
     ),
 }  # fmt: skip
 

@@ -157,3 +157,11 @@ def test_code_systems_of_stu3_are_spelled_as_in_r4(tmp_path: Path) -> None:
     systems = {row["source_file"]: row["problem_system"] for row in found.tables["zib_problem"]}
     assert systems == {"a.ndjson": "http://new", "b.ndjson": "http://old"}
     assert {row["system"] for row in found.codings} == {"http://new", "http://old", "http://kept"}
+
+
+def test_a_view_that_needs_decimals_as_written_is_refused_and_named(tmp_path: Path) -> None:
+    weight = view("Observation", [("low", "value.ofType(Quantity).value.lowBoundary()")])
+    with pytest.raises(TerminalError, match=r"VIEW-UNSUPPORTED.*decimals.*zib_weight\.json"):
+        small_catalogue(tmp_path, BOTH | {"zib_weight": {"r4": weight, "stu3": weight}})
+    dated = view("Observation", [("low", "effective.ofType(dateTime).lowBoundary()")])
+    assert small_catalogue(tmp_path, {"zib_weight": {"r4": dated, "stu3": dated}}).tables
