@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 _START = 'list_filter("_r_'
+_DERIVED = re.compile(r"\b(?:coalesce|flatten)\(")
+_LIST = re.compile(r"\b_list\d")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _LAMBDA = re.compile(r"lambda (\w+):")
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[()]")
 
 
-def share(columns: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """SQL of columns in which every list that stands in it more than once is a column too; those columns by name.
+def share(columns: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
+    """SQL of columns in which what stands in it more than once is a column too; those columns by name, in levels.
 
-    A list is a ``list_filter`` over an element of the resource: it depends on nothing else in the expression.
+    The first level holds lists: a ``list_filter`` over an element of the resource. The second holds what is found in
+    those lists, such as the first quantity. They depend on nothing else in the expression.
     """
-    found = Counter(text for column in columns for text in _lists(column))
-    repeated = sorted((text for text, times in found.items() if times > 1), key=len, reverse=True)
-    names = {text: f"_list{number}" for number, text in enumerate(repeated, start=1)}
-    shared = list(columns)
-    for text, name in names.items():
-        shared = [column.replace(text, name) for column in shared]
-    return shared, {name: text for text, name in names.items()}
+    shared, lists = _named(columns, _lists, "_list")
+    if not lists:
+        return shared, []
+    shared, derived = _named(shared, _derived, "_found")
+    return shared, [lists, derived] if derived else [lists]
+
+
+def _named(
+    columns: Sequence[str], parts: Callable[[str], Iterator[str]], prefix: str
+) -> tuple[list[str], dict[str, str]]:
+    """The columns with names for the parts that occur more than once, the longest first; the parts by name."""
+    shared, names = list(columns), dict[str, str]()
+    while repeated := [text for text, n in Counter(p for c in shared for p in parts(c)).items() if n > 1]:
+        text, name = max(repeated, key=len), f"{prefix}{len(names) + 1}"
+        shared, names[name] = [column.replace(text, name) for column in shared], text
+    return shared, names
 
 
 def _lists(sql: str) -> Iterator[str]:
@@ -34,6 +46,16 @@ def _lists(sql: str) -> Iterator[str]:
         if _stands_alone(sql[start:end], set(_LAMBDA.findall(sql))):
             yield sql[start:end]
         start = sql.find(_START, end)
+
+
+def _derived(sql: str) -> Iterator[str]:
+    variables = set(_LAMBDA.findall(sql))
+    for start in _DERIVED.finditer(sql):
+        part = sql[start.start() : _closed(sql, start.end() - 1)]
+        bare = _TEXT.sub("", part)
+        # What raises an error stays where it is: there a condition may keep it from being computed.
+        if _LIST.search(bare) and "error(" not in bare and _stands_alone(part, variables):
+            yield part
 
 
 def _stands_alone(part: str, variables: set[str]) -> bool:

@@ -51,7 +51,12 @@ def quantity_in(expressions: Expressions, quantity: Value, unit: str) -> str:
     """SQL of a quantity's value in the UCUM unit that the SQL `unit` gives; its code counts only where it is UCUM."""
     one = quantity.with_sql(single(quantity), many=False)
     value, system, code = (expressions.read(one, name).sql for name in ("value", "system", "code"))
-    return f"to_ucum({value}, CASE WHEN {system} = {quote(UCUM)} THEN {code} END, {unit})"
+    if not unit.startswith("'"):  # looked up per row: to repeat that costs more than it saves
+        return f"to_ucum({value}, CASE WHEN {system} = {quote(UCUM)} THEN {code} END, {unit})"
+    # Nearly always the unit is the one asked for, or there is nothing to convert: neither needs Python.
+    converted = f"CASE WHEN {code} IS NOT NULL THEN to_ucum({value}, {code}, {unit}) END"
+    same = f"{code} = {unit} AND isfinite({value})"
+    return f"CASE WHEN {system} = {quote(UCUM)} THEN CASE WHEN {same} THEN {value} ELSE {converted} END END"
 
 
 UnitTable = Mapping[tuple[str, str], str]

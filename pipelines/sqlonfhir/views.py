@@ -171,10 +171,10 @@ class _Compiler:
         if not columns:
             raise _invalid("it has no column", "select")
         filled = self._expressions.filled
-        found, lists = share([filled(sql) for sql in (self._date_flaw(columns), *(c.sql for c in columns))])
+        found, levels = share([filled(sql) for sql in (self._date_flaw(columns), *(c.sql for c in columns))])
         outputs = tuple(replace(column, sql=sql) for column, sql in zip(columns, found[1:], strict=True))
         source = filled(relation)
-        if lists:
+        for lists in levels:
             source = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in lists.items())} FROM {source})"
         return CompiledView(resource, self._types, outputs, schema, filled(condition), source, found[0])
 
