@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -116,7 +117,7 @@ def load_suites(expectations: Path) -> dict[str, Suite]:
             where=str(expectations),
             remedy="Point to the folder that holds the expectation suites.",
         )
-    return {path.stem: _load_suite(path) for path in files}
+    return {path.stem: _load_suite(path, path.read_bytes()) for path in files}
 
 
 def load_reference_rules(expectations: Path) -> list[ReferenceRule]:
@@ -142,8 +143,9 @@ def load_reference_rules(expectations: Path) -> list[ReferenceRule]:
         raise invalid(path, f"a rule lacks {error}") from None
 
 
-def _load_suite(path: Path) -> Suite:
-    content = read_mapping(path)
+@lru_cache(maxsize=256)  # a batch asks for the suites several times; a changed file has other content
+def _load_suite(path: Path, text: bytes) -> Suite:
+    content = _mapping(path, text)
     try:
         expectations = tuple(_with_datetimes(each) for each in content["expectations"])
         rules = tuple(_rule(each["meta"], path) for each in expectations)
@@ -225,8 +227,12 @@ def _with_datetimes(value: Any) -> Any:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
+    return _mapping(path, path.read_bytes())
+
+
+def _mapping(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = yaml.load(text.decode("utf-8"), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError):
         raise invalid(path, "the file is not YAML") from None
     if not isinstance(content, dict):
