@@ -25,8 +25,8 @@ from pipelines.validate.workspace import ROW as POSITION
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.core import ExpectationSuiteValidationResult
-    from great_expectations.datasource.fluent.interfaces import Batch
     from great_expectations.expectations.expectation import Expectation
+    from great_expectations.validator.v1_validator import Validator
 
 ROW = "row"
 """Name of the data frame's index: the row's position in the Arrow table. As an index it is also much faster
@@ -107,13 +107,16 @@ class GxSession:
             TerminalError: ``EXPECTATIONS-INVALID`` or ``EXPECTATION-FAILED`` when a rule cannot be evaluated on this
                 table.
         """
+        from great_expectations.validator.v1_validator import Validator
+
         if suite.table not in self._suites:
             self._suites[suite.table] = _expectations(suite)
         built = self._suites[suite.table]
         asked = {rule_id: each for rule_id, each in built.items() if not _has_nothing_to_check(each, chunk)}
-        batch = self._table.get_batch(batch_parameters={"dataframe": _data_frame(chunk)})
+        # One validator for both questions: each new one takes a fingerprint of the whole data frame.
+        validator = Validator(self._table, batch_parameters={"dataframe": _data_frame(chunk)})
         parameters = {"as_of": datetime.combine(as_of, time.max)}
-        counts = self._validate(batch, suite, asked.values(), parameters, "BASIC")
+        counts = _validate(validator, suite, asked.values(), parameters, "BASIC")
         wanted = [
             asked[rule.rule_id]
             for rule in suite.rules
@@ -121,32 +124,28 @@ class GxSession:
             and counts[rule.rule_id]["unexpected_count"]
             and (rule.severity == "error" or rule.rule_id not in enough_examples)
         ]
-        positions = self._validate(batch, suite, wanted, parameters, "COMPLETE")
+        positions = _validate(validator, suite, wanted, parameters, "COMPLETE")
         nothing = {"element_count": chunk.num_rows, "missing_count": chunk.num_rows, "unexpected_count": 0}
         return {
             rule.rule_id: _outcome(counts.get(rule.rule_id, nothing), positions.get(rule.rule_id))
             for rule in suite.rules
         }
 
-    def _validate(
-        self,
-        batch: Batch,
-        suite: Suite,
-        expectations: Iterable[Expectation],
-        parameters: dict[str, Any],
-        result_format: str,
-    ) -> dict[str, dict[str, Any]]:
-        import great_expectations as gx
 
-        gx_suite = gx.ExpectationSuite(name=suite.table, expectations=list(expectations))
-        if not gx_suite.expectations:
-            return {}
-        result = batch.validate(
-            gx_suite,
-            result_format={"result_format": result_format, **PRIVACY},
-            expectation_parameters=parameters,
-        )
-        return _results_by_rule(suite, result)
+def _validate(
+    validator: Validator,
+    suite: Suite,
+    expectations: Iterable[Expectation],
+    parameters: dict[str, Any],
+    result_format: str,
+) -> dict[str, dict[str, Any]]:
+    import great_expectations as gx
+
+    gx_suite = gx.ExpectationSuite(name=suite.table, expectations=list(expectations))
+    if not gx_suite.expectations:
+        return {}
+    validator.result_format = {"result_format": result_format, **PRIVACY}
+    return _results_by_rule(suite, validator.validate_expectation_suite(gx_suite, parameters))
 
 
 def _expectations(suite: Suite) -> dict[str, Expectation]:

@@ -144,11 +144,11 @@ def check_resource(text: str) -> list[ResourceProblem]:
     resource_type = resource.get("resourceType")
     if not isinstance(resource_type, str):
         return [ResourceProblem("resourceType", "missing")]
-    models = {release: model for release in FOLDERS if (model := _model(release, resource_type)) is not None}
-    if not models:
-        return [ResourceProblem("resourceType", "type_unknown")]
     told = release_of(resource)
-    chosen = [models[told]] if told in models else list(models.values())
+    model = _model(told, resource_type) if told else None
+    chosen = [model] if model else [model for each in FOLDERS if (model := _model(each, resource_type)) is not None]
+    if not chosen:
+        return [ResourceProblem("resourceType", "type_unknown")]
     return min((_problems(model, resource_type, text) for model in chosen), key=len)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from contract_tables import AS_OF, EXPECTATIONS, SUITES, Checked, checks_content, frame_of, table_of
-from great_expectations.datasource.fluent.interfaces import Batch
+from great_expectations.validator.v1_validator import Validator
 
 from pipelines.chain import Chain
 from pipelines.errors import TerminalError
@@ -51,15 +51,16 @@ def test_great_expectations_is_only_used_with_values_excluded_and_its_results_ho
 ) -> None:
     formats: list[dict[str, Any]] = []
     results: list[str] = []
-    original = Batch.validate
+    original = Validator.validate_expectation_suite  # Batch.validate ends here too
 
-    def watched(self: Batch, *args: Any, **kwargs: Any) -> Any:
+    def watched(self: Validator, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        formats.append(kwargs["result_format"])
+        assert isinstance(self.result_format, dict)
+        formats.append(self.result_format)
         results.append(json.dumps(result.to_json_dict(), default=str))
         return result
 
-    monkeypatch.setattr(Batch, "validate", watched)
+    monkeypatch.setattr(Validator, "validate_expectation_suite", watched)
     tables = {name: table_of(name, rows) for name, rows in DEFECTIVE.items()}
     validation = Checked(tmp_path, tables)
 
