@@ -31,17 +31,18 @@ def _check_table(table: str, hand: Path, ours: Path) -> int:
     counts = ", ".join(f'count(*) FILTER ({_differs(name, type_)}) AS "{name}"' for name, type_ in types.items())
     joined = f"{left} AS hand FULL JOIN {right} AS ours USING ({', '.join(KEYS[table])})"
     lone = "count(*) FILTER (hand.institution IS NULL OR ours.institution IS NULL)"
-    query = duckdb.sql(f"SELECT count(*) AS compared, {lone} AS lone, {counts} FROM {joined}")
+    query = duckdb.execute(f"SELECT count(*) AS compared, {lone} AS lone, {counts} FROM {joined}")
     compared, *differing = query.fetchall()[0]
-    wrong = {name: number for name, number in zip(query.columns[1:], differing, strict=True) if number}
-    (rows,) = duckdb.sql(f"SELECT count(*) FROM {right}").fetchall()[0]
+    names = ("in one only", *types)
+    wrong = {name: number for name, number in zip(names, differing, strict=True) if number}
+    rows: int = duckdb.execute(f"SELECT count(*) FROM {right}").fetchall()[0][0]
     if wrong or not rows or compared != rows:
         sys.exit(f"{table}: {compared} rows compared of {rows}; rows that differ, by column: {wrong}")
     return rows
 
 
 def _types(relation: str) -> dict[str, str]:
-    return {name: type_ for name, type_, *_ in duckdb.sql(f"DESCRIBE FROM {relation}").fetchall()}
+    return {name: type_ for name, type_, *_ in duckdb.execute(f"DESCRIBE FROM {relation}").fetchall()}
 
 
 def _differs(name: str, type_: str) -> str:
