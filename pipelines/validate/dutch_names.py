@@ -32,6 +32,7 @@ REASONS: Mapping[str, str] = {
     "RESOURCE-NO-ID": "De resource heeft geen id.",
     "RESOURCE-INVALID": "De resource voldoet niet aan de opbouw die FHIR voorschrijft.",
     "RELEASE-UNKNOWN": "Er is niet te zien of de resource FHIR R4 of STU3 is.",
+    "RELEASE-CONFLICT": "De resource heeft onderdelen van FHIR R4 en van STU3.",
     "BUNDLE-ENTRY-EMPTY": "Een onderdeel van de Bundle bevat geen resource.",
     "BUNDLE-IN-NDJSON": "Er staat een Bundle tussen andere regels.",
     "BUNDLE-EMPTY": "De Bundle is leeg.",

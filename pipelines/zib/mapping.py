@@ -28,7 +28,14 @@ from pipelines.zib.batches import Misread, measure_lines
 from pipelines.zib.catalogue import Catalogue
 from pipelines.zib.finished import FinishedTables
 from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
-from pipelines.zib.releases import profiles_in, profiles_of, release_of_row, releases_sql, told_by_profiles
+from pipelines.zib.releases import (
+    profiles_in,
+    profiles_of,
+    release_of_row,
+    releases_sql,
+    row_is_contradictory,
+    told_by_profiles,
+)
 from pipelines.zib.rows import PROFILES, ResourceBatch, ResourceRows, Rows, differing_rows
 from pipelines.zib.sorting import Sorter, unknown_release
 
@@ -284,12 +291,14 @@ class _Mapping:
         """The releases that resources in a clean file tell.
 
         Raises:
-            Misread: when it is not clean.
+            Misread: when it is not clean, or a resource in it tells both.
         """
         try:
             found = self._connection.sql(releases_sql(file.path, resource_type, self._maximum_line_bytes)).fetchall()
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             raise Misread from None
+        if any(row_is_contradictory(*row) for _, *row in found):
+            raise Misread
         told = {release_of_row(*row) for _, *row in found}
         return {release for release in told if release is not None}
 
