@@ -20,7 +20,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One resource: its line (or entry, counted on through all Bundles of a document; both 1-based) and its parsed JSON."""
+    """One resource and where it stands.
+
+    Attributes:
+        line: its line, or its entry, counted on through all Bundles of a document; both from 1.
+        resource: its parsed JSON.
+    """
 
     line: int
     resource: dict[str, Any]
@@ -43,6 +48,18 @@ def is_gzip(path: Path) -> bool:
     """Whether the file starts as gzip does, whatever its name."""
     with path.open("rb") as file:
         return file.read(2) == GZIP_MAGIC
+
+
+def count_lines(path: Path) -> int:
+    """The lines of a file, gzipped or not; of a damaged gzip those that can be read. A last line may lack its end."""
+    lines, last = 0, b"\n"
+    try:
+        with _opened(path) as file:
+            while block := file.read(1 << 20):
+                lines, last = lines + block.count(b"\n"), block[-1:]
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        pass
+    return lines + (last != b"\n")
 
 
 def read_records(

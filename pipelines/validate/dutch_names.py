@@ -24,6 +24,7 @@ REASONS: Mapping[str, str] = {
     "FILE-NOT-JSON": "Het bestand is geen leesbare JSON.",
     "FILE-NOT-UTF8": "Het bestand is geen UTF-8.",
     "FILE-NOT-FHIR": "Het bestand is geen FHIR-bestand.",
+    "CSV-NO-MAPPING": "Voor dit CSV-bestand is er geen mapping; de regels zijn niet gebruikt.",
     "FILE-EMPTY": "Het bestand is leeg.",
     "GZIP-DAMAGED": "Het gecomprimeerde bestand is beschadigd.",
     "RESOURCE-NOT-OBJECT": "Dit is geen FHIR-resource.",
