@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class BatchResult:
     """What became of one batch: lines by outcome, and reasons by rule. `reused` when an earlier run loaded it.
 
-    Of CSV files, by name: the columns that no mapping names, and those that a mapping names and the file lacks.
+    Of CSV files, by name: the columns that no mapping names, those that a mapping names and the file lacks, and the
+    files that no mapping is about.
     """
 
     batch_id: str
@@ -40,6 +41,7 @@ class BatchResult:
     reused: bool = False
     columns_not_mapped: dict[str, list[str]] = field(default_factory=dict)
     columns_missing: dict[str, list[str]] = field(default_factory=dict)
+    files_not_mapped: list[str] = field(default_factory=list)
 
 
 def read_quarantine(path: Path) -> list[QuarantineRow]:
@@ -79,6 +81,7 @@ def result_of(batch: Batch, report: Mapping[str, Any], quarantine: Sequence[Quar
         reasons=dict(Counter(row.rule_id for row in quarantine).most_common()),
         columns_not_mapped=report.get("csv_columns_not_mapped", {}),
         columns_missing=report.get("csv_columns_missing", {}),
+        files_not_mapped=report.get("csv_files_not_mapped", []),
     )
 
 

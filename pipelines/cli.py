@@ -94,7 +94,8 @@ def map_(
     with progress("Mapping") as on_progress:
         report = map_exports(export, out, key=pseudonym_key(None), on_progress=on_progress)
     for each in report["institutions"]:
-        print_columns(each["institution"], each["csv_columns_not_mapped"], each["csv_columns_missing"])
+        columns = each["csv_columns_not_mapped"], each["csv_columns_missing"]
+        print_columns(each["institution"], *columns, each["csv_files_not_mapped"])
     totals = report["totals"]
     print(
         f"{totals['lines']} lines: {totals['accepted']} accepted, {totals['quarantined']} quarantined,"
@@ -121,7 +122,7 @@ def run(
         result = chain.run(exports, as_of=reference, now=datetime.now(UTC), on_progress=on_progress)
     print_summary(result)
     for batch in result.batches:
-        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing)
+        print_columns(batch.institution, batch.columns_not_mapped, batch.columns_missing, batch.files_not_mapped)
 
 
 @app.command(name="fit-gap")

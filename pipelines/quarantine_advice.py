@@ -29,6 +29,7 @@ REMEDIES = {
     "LINE-NOT-UTF8": _EXPORT,
     "LINE-TOO-LONG": "Raise UITKOMST_MAXIMUM_LINE_BYTES when the line is sound, and retry.",
     "REFERENCE-PATIENT-MISSING": "Ask for the patient's resource; once it is loaded, retry brings this row back.",
+    "RELEASE-CONFLICT": "Ask the hospital for resources of one FHIR release, with the profiles of that release.",
     "RELEASE-UNKNOWN": "Ask the hospital for meta.profile, or for the CapabilityStatement in its export.",
     "RESOURCE-INVALID": _EXPORT,
     "RESOURCE-NOT-OBJECT": _EXPORT,

@@ -24,9 +24,15 @@ def progress(what: str) -> Iterator[OnProgress]:
 
 
 def print_columns(
-    institution: str, not_mapped: Mapping[str, Sequence[str]], missing: Mapping[str, Sequence[str]]
+    institution: str,
+    not_mapped: Mapping[str, Sequence[str]],
+    missing: Mapping[str, Sequence[str]],
+    files_not_mapped: Sequence[str],
 ) -> None:
-    """Say which columns of CSV files are not used, and for want of which a file was set aside."""
+    """Say which CSV files and columns are not used, and for want of which column a file was set aside."""
+    for name in files_not_mapped:
+        what = f"CSV-NO-MAPPING: {institution}/{name} is not used: no mapping is about it"
+        print(f"{what}. Add one to mappings/csv.", file=sys.stderr)
     for name, columns in missing.items():
         what = f"{institution}/{name} is set aside: it lacks, or has twice, column {', '.join(columns)}"
         print(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry.", file=sys.stderr)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.errors import TerminalError
 
 FHIR_SUFFIXES = (".ndjson", ".jsonl", ".json")
+CSV_SUFFIXES = (".csv", ".txt")
 _LONG_NUMBER = re.compile(r"\d{8,}")
 _BSN = re.compile(r"\d{9,}")
 _NUMBERED = re.compile(r"~\d+$")
@@ -34,6 +35,11 @@ class ExportFile:
     def is_fhir(self) -> bool:
         """Whether its name says it holds FHIR JSON, gzipped or not."""
         return unnumbered(self.name).lower().removesuffix(".gz").endswith(FHIR_SUFFIXES)
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether its name says it may be CSV, gzipped or not."""
+        return unnumbered(self.name).lower().removesuffix(".gz").endswith(CSV_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Whatever cannot be read becomes a `Flaw` with a stable code; reading goes on aft
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +20,12 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One resource: its line (or entry in a Bundle, both 1-based) and its parsed JSON."""
+    """One resource and where it stands.
+
+    Attributes:
+        line: its line, or its entry, counted on through all Bundles of a document; both from 1.
+        resource: its parsed JSON.
+    """
 
     line: int
     resource: dict[str, Any]
@@ -42,6 +48,18 @@ def is_gzip(path: Path) -> bool:
     """Whether the file starts as gzip does, whatever its name."""
     with path.open("rb") as file:
         return file.read(2) == GZIP_MAGIC
+
+
+def count_lines(path: Path) -> int:
+    """The lines of a file, gzipped or not; of a damaged gzip those that can be read. A last line may lack its end."""
+    lines, last = 0, b"\n"
+    try:
+        with _opened(path) as file:
+            while block := file.read(1 << 20):
+                lines, last = lines + block.count(b"\n"), block[-1:]
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        pass
+    return lines + (last != b"\n")
 
 
 def read_records(
@@ -163,14 +181,15 @@ def _document(path: Path, decimals: Callable[[str], Any]) -> Iterator[Record | F
     except (ValueError, RecursionError):
         yield Flaw(None, "FILE-NOT-JSON", "the file is neither NDJSON nor a JSON document")
         return
-    for number, item in enumerate(value if isinstance(value, list) else [value], start=1):
+    numbers = itertools.count(1)
+    for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict) and item.get("resourceType") == "Bundle":
-            yield from _bundle(item)
+            yield from _bundle(item, numbers)
         else:
-            yield _resource(number, item)
+            yield _resource(next(numbers), item)
 
 
-def _bundle(bundle: dict[str, Any]) -> Iterator[Record | Flaw]:
+def _bundle(bundle: dict[str, Any], numbers: Iterator[int]) -> Iterator[Record | Flaw]:
     entries = bundle.get("entry")
     if not entries and not isinstance(entries, dict):
         yield Flaw(None, "BUNDLE-EMPTY", "the Bundle has no entry", skipped=True)
@@ -179,7 +198,8 @@ def _bundle(bundle: dict[str, Any]) -> Iterator[Record | Flaw]:
         yield Flaw(None, "VALUE-WRONG-TYPE", "Bundle.entry must be a list")
         return
     references = _references(entries)
-    for number, entry in enumerate(entries, start=1):
+    for entry in entries:
+        number = next(numbers)
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if resource is None:
             yield Flaw(number, "BUNDLE-ENTRY-EMPTY", "the Bundle entry has no resource")

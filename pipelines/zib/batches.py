@@ -23,17 +23,24 @@ class Misread(Exception):
 
 @contextmanager
 def parsed_once(
-    connection: duckdb.DuckDBPyConnection, resource_type: str, relation: str, table: str, more: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    resource_type: str,
+    relation: str,
+    table: str,
+    more: Mapping[str, str],
+    *,
+    absent: Sequence[str],
 ) -> Iterator[int]:
     """A relation of resources as `table` of `connection`, in file order by `rowid`; how many there are.
 
-    The table has `more` columns too, as SQL by name.
+    The table has `more` columns too, as SQL by name. No resource may have an element of `absent`.
 
     Raises:
-        Misread: when a line is broken, does not fit its elements, has another type or no id.
+        Misread: when a line is broken, does not fit its elements, has another type, no id, or an element of `absent`.
         TransientError: `DISK-FULL`.
     """
     fits = f'_type IS NOT DISTINCT FROM {quote(resource_type)} AND "_r_id" IS NOT NULL'
+    fits += "".join(f' AND "_r_{name}" IS NULL' for name in absent)
     try:
         columns = "".join(f", {sql} AS {name}" for name, sql in more.items())
         connection.execute(f"CREATE TABLE {table} AS SELECT *{columns} FROM {relation}")

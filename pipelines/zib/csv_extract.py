@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -40,6 +41,7 @@ class CsvExtracts:
     Attributes:
         columns_not_mapped: per file, the names of columns that its mapping does not name.
         columns_missing: per file, the names of columns that its mapping names and it does not have.
+        files_not_mapped: the names of CSV files that no mapping is about.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class CsvExtracts:
         self._maximum_line_bytes = maximum_line_bytes
         self.columns_not_mapped: dict[str, list[str]] = {}
         self.columns_missing: dict[str, list[str]] = {}
+        self.files_not_mapped: list[str] = []
 
     def read(self, file: ExportFile) -> Iterator[ExtractBatch] | None:
         """The rows and flaws of a file; None when no mapping is about it.
@@ -66,11 +69,17 @@ class CsvExtracts:
             TerminalError: `CSV-MAPPING-AMBIGUOUS`.
         """
         mapped = self._mappings.of_file(self._pseudonyms.institution, file.name)
+        if mapped is None and file.is_csv:
+            self.files_not_mapped.append(file.name)
         return None if mapped is None else self._read(file, mapped)
 
-    def as_dict(self) -> dict[str, dict[str, list[str]]]:
+    def as_dict(self) -> dict[str, Any]:
         """For `report.json`."""
-        return {"csv_columns_not_mapped": self.columns_not_mapped, "csv_columns_missing": self.columns_missing}
+        return {
+            "csv_columns_not_mapped": self.columns_not_mapped,
+            "csv_columns_missing": self.columns_missing,
+            "csv_files_not_mapped": self.files_not_mapped,
+        }
 
     def _read(self, file: ExportFile, mapped: MappedFile) -> Iterator[ExtractBatch]:
         format_ = mapped.format

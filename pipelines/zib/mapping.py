@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipelines.extract.exports import Export, ExportFile, unreadable
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.extract.records import Flaw, is_gzip, read_records
+from pipelines.extract.records import Flaw, count_lines, is_gzip, read_records
 from pipelines.sqlonfhir.fhir_types import Release
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.sqlonfhir.units import register_units
@@ -27,8 +27,16 @@ from pipelines.zib.accounts import FileAccount, QuarantineFile
 from pipelines.zib.batches import Misread, measure_lines
 from pipelines.zib.catalogue import Catalogue
 from pipelines.zib.finished import FinishedTables
+from pipelines.zib.kinds import may_have_other_kinds
 from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
-from pipelines.zib.releases import profiles_in, profiles_of, release_of_row, releases_sql, told_by_profiles
+from pipelines.zib.releases import (
+    profiles_in,
+    profiles_of,
+    release_of_row,
+    releases_sql,
+    row_is_contradictory,
+    told_by_profiles,
+)
 from pipelines.zib.rows import PROFILES, ResourceBatch, ResourceRows, Rows, differing_rows
 from pipelines.zib.sorting import Sorter, unknown_release
 
@@ -217,7 +225,7 @@ class _Mapping:
 
     def _map_extract(self, index: int, batches: Iterator[ExtractBatch] | None) -> None:
         if batches is None:
-            self._accounts[index].skipped["FILE-NOT-FHIR"] += 1
+            self._skip_file(index)
             return
         for batch in batches:
             outcome = Outcome.of(np.full(batch.lines.size, index, dtype=np.int64), batch.lines)
@@ -229,6 +237,14 @@ class _Mapping:
             for flaw in batch.flaws:
                 self._set_aside(index, flaw, None)
         self._finished.keep()
+
+    def _skip_file(self, index: int) -> None:
+        """Count a file that nobody reads: the lines of one that may be CSV, anything else as one."""
+        file = self._export.files[index]
+        if file.is_csv and (lines := count_lines(file.path)):
+            self._accounts[index].skipped["CSV-NO-MAPPING"] += lines
+        else:
+            self._accounts[index].skipped["FILE-NOT-FHIR"] += 1
 
     def _sort(self, index: int, file: ExportFile, sorter: Sorter) -> None:
         records = read_records(file.path, maximum_line_bytes=self._maximum_line_bytes)
@@ -284,12 +300,14 @@ class _Mapping:
         """The releases that resources in a clean file tell.
 
         Raises:
-            Misread: when it is not clean.
+            Misread: when it is not clean, or a resource in it tells both.
         """
         try:
             found = self._connection.sql(releases_sql(file.path, resource_type, self._maximum_line_bytes)).fetchall()
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             raise Misread from None
+        if any(row_is_contradictory(*row) for _, *row in found):
+            raise Misread
         told = {release_of_row(*row) for _, *row in found}
         return {release for release in told if release is not None}
 
@@ -312,7 +330,7 @@ class _Mapping:
         if schema is None or schema.is_recursive:  # DuckDB does not look into what it keeps as JSON
             return False
         total, too_long = measure_lines(file.path, self._maximum_line_bytes)
-        if too_long:
+        if too_long or may_have_other_kinds(file.path, schema):
             return False
         outcomes = []
         try:

@@ -26,6 +26,8 @@ _WEAK = tuple(f"{NICTIZ}{start}" for start in ("zib-", "gp-", "vitalsign-", "Wou
 """Other profiles of nictiz.fhir.nl.stu3.zib2017. Nothing keeps R4 from having profiles of such names too (zib2020 has,
 though instances name nl-core), so shape weighs more."""
 _VERSIONS: tuple[tuple[str, Release], ...] = (("4.0", "r4"), ("4.3", "r4"), ("3.0", "stu3"))
+_NAMES: Mapping[Release, str] = {"r4": "R4", "stu3": "STU3"}
+_OTHER: Mapping[Release, Release] = {"r4": "stu3", "stu3": "r4"}
 _SEPARATOR = "\x1f"
 
 
@@ -43,6 +45,37 @@ def release_of(resource: Mapping[str, Any]) -> Release | None:
     return _one(shapes) or (None if shapes else _told_weakly(profiles))
 
 
+def contradiction(resource: Mapping[str, Any], reads: Mapping[Release, Mapping[str, Schema]]) -> str | None:
+    """Why a resource cannot be read in one release without losing what the other has; None when it can.
+
+    `reads` says what the views of each release read: an element that no view reads loses nothing.
+    """
+    resource_type = resource["resourceType"]
+    if not any(resource_type in schemas for schemas in reads.values()):
+        return None
+    told = _releases_of_profiles(profiles_of(resource))
+    if len(told) > 1:
+        return "one of its profiles is of R4, another of STU3"
+    if (release := _one(told)) is None:
+        both = len(_shapes(resource)) > 1
+        return "it has elements that only R4 has, and elements that only STU3 has" if both else None
+    for name in foreign_elements(release, resource_type, reads):
+        if resource.get(name) is not None:
+            return f"its profile is of {_NAMES[release]}, but only {_NAMES[_OTHER[release]]} has the element {name}"
+    return None
+
+
+def foreign_elements(
+    release: Release, resource_type: str, reads: Mapping[Release, Mapping[str, Schema]]
+) -> tuple[str, ...]:
+    """The elements that views of the other release read, and that a resource of this release cannot have."""
+    schema = reads.get(_OTHER[release], {}).get(resource_type)
+    if schema is None or resource_type not in types_of(release).resources:
+        return ()
+    known = {element.name for element in types_of(release).elements(resource_type)}
+    return tuple(e.name for e, _ in schema if e.name not in known and not e.name.startswith("_"))
+
+
 def profiles_of(resource: Mapping[str, Any]) -> list[str]:
     """The profiles that a resource names."""
     meta = resource.get("meta")
@@ -52,7 +85,11 @@ def profiles_of(resource: Mapping[str, Any]) -> list[str]:
 
 def told_by_profiles(profiles: Iterable[str]) -> Release | None:
     """The release of which these are profiles, if they are of one."""
-    return _one({release for profile in profiles for start, release in _PROFILES if profile.startswith(start)})
+    return _one(_releases_of_profiles(profiles))
+
+
+def _releases_of_profiles(profiles: Iterable[str]) -> set[Release]:
+    return {release for profile in profiles for start, release in _PROFILES if profile.startswith(start)}
 
 
 def profiles_sql(schema: Schema) -> str:
@@ -93,6 +130,12 @@ def release_of_row(profiles: str | None, has_r4: bool, has_stu3: bool) -> Releas
     if has_r4 != has_stu3:
         return "r4" if has_r4 else "stu3"
     return None if has_r4 else _told_weakly(listed)
+
+
+def row_is_contradictory(profiles: str | None, has_r4: bool, has_stu3: bool) -> bool:
+    """Whether the last three columns of `releases_sql` tell both releases, and no profile decides."""
+    told = _releases_of_profiles(profiles_in(profiles))
+    return len(told) > 1 or (not told and has_r4 and has_stu3)
 
 
 def _add_profiles(schema: Schema) -> None:

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.sqlonfhir.fhir_types import Release
+from pipelines.sqlonfhir.fhir_types import Element, Release
 from pipelines.sqlonfhir.reading import relation_of
 from pipelines.sqlonfhir.values import Schema
 from pipelines.sqlonfhir.views import CompiledView
@@ -25,7 +25,7 @@ from pipelines.zib.codings import respelled
 from pipelines.zib.contained import ContainedFlaw, digest, promoted
 from pipelines.zib.duplicates import index_columns
 from pipelines.zib.outcomes import Integers, LineFlaw, Outcome
-from pipelines.zib.releases import profiles_sql
+from pipelines.zib.releases import foreign_elements, profiles_sql
 from pipelines.zib.sieve import spool_line
 
 _BATCH_ROWS = 122_880  # a row group of DuckDB
@@ -92,11 +92,15 @@ class ResourceRows:
         if with_profiles:
             columns[PROFILES] = profiles_sql(schema)
         selected = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+        foreign = foreign_elements(release, resource_type, self._catalogue.schemas)
+        for name in foreign:
+            schema.child(Element(name, "JSON", False))
         parsed = f"resources_{next(self._numbers)}"
         views = self._catalogue.tables_of(release, resource_type)
         feeds = {_feeds(table): f"coalesce({view.condition}, FALSE)" for table, view in views}
         relation = relation_of(path, schema, self._maximum_line_bytes)
-        with RawLines(path) as raw, parsed_once(self._connection, resource_type, relation, parsed, feeds) as total:
+        parsing = parsed_once(self._connection, resource_type, relation, parsed, feeds, absent=foreign)
+        with RawLines(path) as raw, parsing as total:
             for start in range(0, total, _BATCH_ROWS):
                 these = f"rowid BETWEEN {start} AND {start + _BATCH_ROWS - 1}"
                 part = f"(SELECT rowid - {start} AS _row, * FROM {parsed} WHERE {these})"

@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.extract.records import Flaw, Record
 from pipelines.sqlonfhir.fhir_types import Release
 from pipelines.zib.catalogue import Catalogue, base_schema
-from pipelines.zib.releases import FOLDERS, release_of, types_of
+from pipelines.zib.releases import FOLDERS, contradiction, release_of, types_of
 from pipelines.zib.sieve import Sieve, Spool
 
 
@@ -48,6 +48,9 @@ class Sorter:
         for record in records:
             if isinstance(record, Flaw):
                 yield record, None
+                continue
+            if reason := contradiction(record.resource, self._catalogue.schemas):
+                yield Flaw(record.line, "RELEASE-CONFLICT", reason), known_type(record.resource)
                 continue
             release = release_of(record.resource)
             if release is not None:
@@ -126,7 +129,8 @@ class Sorter:
 
 def unknown_release(line: int) -> Flaw:
     """The flaw of a resource that R4 and STU3 read differently, when nothing tells which one it is."""
-    return Flaw(line, "RELEASE-UNKNOWN", "nothing tells its FHIR release, and R4 and STU3 would give other rows")
+    reason = "neither it, nor its file, nor its export tells one FHIR release, and R4 and STU3 would give other rows"
+    return Flaw(line, "RELEASE-UNKNOWN", reason)
 
 
 def known_type(resource: dict[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.chain import Chain
 from pipelines.summary import print_summary
@@ -36,3 +37,35 @@ def test_a_line_beyond_the_limit_is_set_aside_though_duckdb_could_read_it(tmp_pa
     )
     assert result.batches[0].reasons == {"LINE-TOO-LONG": 1}
     assert result.batches[0].accepted == 2
+
+
+def test_the_bundles_of_a_list_do_not_stand_in_for_each_other(tmp_path: Path) -> None:
+    def weight(id_: str, kg: float) -> dict[str, Any]:
+        return {
+            "resourceType": "Observation",
+            "id": id_,
+            "status": "final",
+            "meta": {"profile": ["http://nictiz.nl/fhir/StructureDefinition/nl-core-BodyWeight"]},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
+            "subject": {"reference": "Patient/a"},
+            "effectiveDateTime": "2025-01-01",
+            "valueQuantity": {"value": kg, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
+        }
+
+    bundles = [
+        [json.loads(patient("a")), weight("o1", 99_999)],
+        [weight("o2", 71), weight("o3", 88_888)],
+        [weight("o4", 73), weight("o5", 77_777)],
+    ]
+    export = tmp_path / "exports" / "noord"
+    export.mkdir(parents=True)
+    document = [
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
+        for resources in bundles
+    ]
+    (export / "list.json").write_text(json.dumps(document), encoding="utf-8")
+    result = Chain.at(tmp_path / "home").run(
+        tmp_path / "exports", as_of=date(2025, 12, 31), now=NOW, on_progress=lambda done, total: None
+    )
+    (batch,) = result.batches
+    assert (batch.accepted, batch.quarantined) == (3, 3)

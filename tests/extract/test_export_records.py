@@ -145,6 +145,18 @@ def test_a_single_resource_and_a_list_of_resources(json_file: Path, indent: int 
     assert found(json_file, json.dumps([A, B], indent=indent)) == [(1, "a"), (2, "b")]
 
 
+def test_entries_are_counted_on_through_a_list_of_bundles(json_file: Path) -> None:
+    bundles = [bundle({"resource": A}, {"resource": None}), bundle(), B, bundle({"resource": B}), 5]
+    assert found(json_file, json.dumps(bundles)) == [
+        (1, "a"),
+        (2, "BUNDLE-ENTRY-EMPTY"),
+        (None, "(BUNDLE-EMPTY)"),
+        (3, "b"),
+        (4, "b"),
+        (5, "RESOURCE-NOT-OBJECT"),
+    ]
+
+
 def test_a_document_that_breaks_off(json_file: Path) -> None:
     assert found(json_file, json.dumps(bundle({"resource": A}))[:-4]) == [(None, "FILE-NOT-JSON")]
     assert found(json_file, json.dumps(A, indent=2)[:-1]) == [(None, "FILE-NOT-JSON")]

@@ -299,7 +299,8 @@ def test_a_file_no_mapping_matches_is_skipped_and_two_matches_are_an_error(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
     mapped = Mapped(tmp_path / "one", catalogue, {"medicatie.csv": "a;b\n1;2\n"})
-    assert mapped.report["files"][0]["skipped"] == {"FILE-NOT-FHIR": 1}
+    assert mapped.report["files"][0]["skipped"] == {"CSV-NO-MAPPING": 2}
+    assert mapped.extracts.as_dict()["csv_files_not_mapped"] == ["medicatie.csv"]
     with pytest.raises(TerminalError, match="CSV-MAPPING-AMBIGUOUS"):
         Mapped(tmp_path / "two", catalogue, {"patient-diagnose.csv": PATIENTS})
 

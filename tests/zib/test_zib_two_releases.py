@@ -130,6 +130,33 @@ def test_evidence_of_both_releases_elsewhere_decides_nothing(tmp_path: Path) -> 
     assert found.lines == {("c.ndjson", 1): "RELEASE-UNKNOWN"}
 
 
+CONFLICTS = {
+    "profile of R4, element of STU3": problem("x", assertedDate="2024-01-01", **R4),
+    "profile of STU3, element of R4": problem(
+        "x", recordedDate="2024-01-01", meta={"profile": ["http://fhir.nl/fhir/StructureDefinition/x"]}
+    ),
+    "elements of both": problem("x", clinicalStatus="active", recordedDate="2024-01-01"),
+    "profiles of both": problem(
+        "x", meta={"profile": [*R4["meta"]["profile"], "http://fhir.nl/fhir/StructureDefinition/x"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONFLICTS)
+@pytest.mark.parametrize("form", ["whole file", "alone", "gzip"])
+def test_what_tells_both_releases_is_set_aside(tmp_path: Path, case: str, form: str) -> None:
+    others = [] if form == "alone" else [r4("a", **R4), r4("b", **R4)]
+    text = ndjson(*others, CONFLICTS[case])
+    found = mapped(tmp_path, {"c.ndjson": zipped(text) if form == "gzip" else text})
+    assert found.lines == {("c.ndjson", len(others) + 1): "RELEASE-CONFLICT"}
+    assert len(found.tables["zib_problem"]) == len(others)
+
+
+def test_an_element_of_the_other_release_that_no_view_reads_is_no_matter(tmp_path: Path) -> None:
+    found = mapped(tmp_path, {"c.ndjson": ndjson(r4("a", **R4, context={"reference": "Encounter/e"}))})
+    assert found.quarantine == []
+
+
 def test_tables_that_differ_between_releases_are_an_error(tmp_path: Path) -> None:
     tables = BOTH | {"zib_person": {"r4": PERSON, "stu3": view("Practitioner", [("sex", "gender")])}}
     with pytest.raises(TerminalError, match="MAPPING-RELEASES-DIFFER"):

@@ -1,0 +1,55 @@
+"""JSON of another kind than FHIR has, in a file that DuckDB reads as a whole: DuckDB takes some of it without a word.
+
+A number or boolean becomes text where text belongs (and a long number gets other digits), and an object where a list
+belongs can become null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
+from pipelines.sqlonfhir.values import Schema
+
+_BLOCK = 1 << 22
+_OVERLAP = 1 << 10
+"""Bytes that are seen again with the next block: more than a name, its colon and white space around it take."""
+
+
+def may_have_other_kinds(path: Path, schema: Schema) -> bool:
+    """Whether an NDJSON file may have a number or boolean as text, or an object as list, by the names before them.
+
+    It looks at names that mean one kind throughout `schema`; where FHIR uses such a name otherwise, outside what is
+    read, it says yes too. Items of a list of text have no name, and are not seen.
+    """
+    patterns = _patterns(list(_elements(schema)))
+    before = b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            text = before + block
+            scalar = pa.scalar(text, pa.large_binary())
+            if any(pc.match_substring_regex(scalar, pattern).as_py() for pattern in patterns):
+                return True
+            before = text[-_OVERLAP:]
+    return False
+
+
+def _elements(schema: Schema) -> Iterator[Element]:
+    for element, below in schema:
+        yield element
+        if not element.recursive:
+            yield from _elements(below)
+
+
+def _patterns(elements: list[Element]) -> list[str]:
+    """Regular expressions of RE2, which takes as long however many names there are."""
+    otherwise = {e.name for e in elements if SQL_TYPES.get(e.type, "VARCHAR") != "VARCHAR"}
+    texts = {e.name for e in elements if SQL_TYPES.get(e.type) == "VARCHAR" and not e.many} - otherwise
+    lists = {e.name for e in elements if e.many} - {e.name for e in elements if not e.many}
+    kinds = [(texts, "[-0-9tf]"), (lists, r"\{")]
+    space = r"[ \t\r]*"
+    return [f'"(?:{"|".join(sorted(names))})"{space}:{space}{kind}' for names, kind in kinds if names]
