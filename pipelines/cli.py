@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -13,7 +12,7 @@ import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
-from pipelines.errors import TerminalError, TransientError, UitkomstError
+from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
 from pipelines.terminal import print_columns, progress
 
 
@@ -51,7 +50,7 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         where, why = str(error.filename or "disk"), error.strerror or "failed"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             _fail(TransientError("DISK-FULL", why, where=where, remedy="Free disk space and run again."))
         _fail(TerminalError("FILE-FAILED", why, where=where, remedy="Check the path and its permissions."))
 
