@@ -13,6 +13,7 @@ import typer
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
+from pipelines.safe_text import as_text_cell, printable
 from pipelines.terminal import print_columns, progress
 
 
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def _fail(error: UitkomstError) -> None:
-    print(error, file=sys.stderr)
+    print(printable(str(error)), file=sys.stderr)
     sys.exit(error.exit_code)
 
 
@@ -245,6 +246,8 @@ def prom_response(
     from pipelines.settings import settings
 
     rates = Chain.at(home or settings().home).response_rates()
+    texts = rates.select_dtypes(exclude="number").columns
+    rates[texts] = rates[texts].map(lambda value: as_text_cell(value) if isinstance(value, str) else value)
     rates.to_csv(out, index=False)
     print(f"{len(rates)} rows are in {out}.")
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from pipelines.safe_text import printable
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -29,7 +31,9 @@ def print_columns(
     """Say which columns of CSV files are not used, and for want of which a file was set aside."""
     for name, columns in missing.items():
         what = f"{institution}/{name} is set aside: it lacks, or has twice, column {', '.join(columns)}"
-        print(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry.", file=sys.stderr)
+        print(
+            printable(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry."), file=sys.stderr
+        )
     for name, columns in not_mapped.items():
         what = f"{institution}/{name}: no mapping names column {', '.join(columns)}"
-        print(f"{what}. Map or ignore it in mappings/csv.", file=sys.stderr)
+        print(printable(f"{what}. Map or ignore it in mappings/csv."), file=sys.stderr)

@@ -88,11 +88,13 @@ class PrivateCodings:
 
     def display(self, system: str | None, code: str | None, display: str | None) -> str | None:
         """A display; null when it may be about a patient."""
-        if not display or _identifies(display):
-            return display if not display else None
+        if not display:
+            return display
+        known = system in self._known.systems
         if code and self.code(system, code) != code:
             return None
-        if system in self._known.systems or (code and not _DIGITS.search(display)):
+        others = display.replace(code, "") if known and code else display  # some displays repeat their code
+        if not _identifies(others) and (known or (code and not _DIGITS.search(display))):
             return display
         return None
 
