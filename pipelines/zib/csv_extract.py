@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from pipelines.errors import TerminalError
 from pipelines.extract.csv_records import CsvDialect, CsvRecords, read_csv_records
-from pipelines.extract.exports import ExportFile, masked
+from pipelines.extract.exports import ExportFile
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.extract.records import Flaw
 from pipelines.sqlonfhir.reading import literal_path, open_duckdb
@@ -28,6 +29,9 @@ from pipelines.zib.mapping import ExtractBatch
 BATCH_ROWS = 50_000
 INDEX = tuple(index_columns("", Schema()))
 _LINE_BYTES, _LINES_IN_BUFFER = 1 << 20, 16
+_HEADER = re.compile(r"(?!.*\d.*\d.*\d.*\d)[^\W\d_][\w .()/%-]{0,39}")
+"""What the name of a column looks like: it starts with a letter, is short and has at most three digits
+(operationalisation). Anything else may be a value."""
 _CODECS = {"utf-8": "utf-8", "utf-8-bom": "utf-8", "windows-1252": "cp1252"}
 
 
@@ -102,7 +106,11 @@ class CsvExtracts:
             return Flaw(None, "CSV-COLUMN-MISSING", f"{what}, which {mapped.mapping.name} reads")
         # Only a header that holds what the mapping names is certain to be one, and may be shown.
         known = {*named, *mapped.rows.ignore}
-        unknown = [masked(name) for name in records.header if name and name not in known]
+        unknown = [
+            name if _HEADER.fullmatch(name) else f"column {number}"
+            for number, name in enumerate(records.header, start=1)
+            if name and name not in known
+        ]
         if unknown:
             self.columns_not_mapped[file.name] = unknown
         return None
