@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipelines.errors import TerminalError
 from pipelines.extract.csv_records import CsvDialect, CsvRecords, read_csv_records
-from pipelines.extract.exports import ExportFile
+from pipelines.extract.exports import ExportFile, masked
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.extract.records import Flaw
 from pipelines.sqlonfhir.reading import literal_path, open_duckdb
@@ -69,7 +69,7 @@ class CsvExtracts:
         Raises:
             TerminalError: `CSV-MAPPING-AMBIGUOUS`.
         """
-        mapped = self._mappings.of_file(self._pseudonyms.institution, file.name)
+        mapped = self._mappings.of_file(self._pseudonyms.institution, file.name, masked(file.original or file.name))
         return None if mapped is None else self._read(file, mapped)
 
     def as_dict(self) -> dict[str, dict[str, list[str]]]:
