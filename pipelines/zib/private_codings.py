@@ -25,6 +25,8 @@ FINGERPRINT = "not-a-code-"
 _SNOMED, _LOINC = "http://snomed.info/sct", "http://loinc.org"
 _NO_LONG_NUMBERS = frozenset({UCUM, _LOINC})
 """Known systems of which no code is a number of eight digits or a date."""
+_CODE_PRIMITIVES = frozenset(("status", "gender", "intent", "severity", "criticality", "category", "decision"))
+"""Last words of the columns that hold a FHIR `code` without a system."""
 _URI = re.compile(r"(?:https?://|urn:)[^\s\"',|()]+")
 _TOKEN, _SYSTEM = re.compile(r"\S{1,64}"), re.compile(r"\S{1,255}")
 _BSN = re.compile(
@@ -49,7 +51,8 @@ class KnownCodes:
 
 def load_known_codes(mappings: Path) -> KnownCodes:
     """The systems named in any file below `codes`, `csv`, `proms` and `zib`, and the odd codes of their CSV files."""
-    systems, odd = {UCUM, _SNOMED, _LOINC}, set()
+    systems: set[str] = {UCUM, _SNOMED, _LOINC}
+    odd: set[str] = set()
     for folder in ("codes", "csv", "proms", "zib"):
         for path in sorted((mappings / folder).rglob("*")):
             if path.suffix not in (".csv", ".json", ".yaml"):
@@ -113,7 +116,7 @@ class PrivateCodings:
             system = rows[f"{base}_system"] if f"{base}_system" in rows.column_names else nothing
             if name.endswith("_ucum_code"):
                 changed[name] = _per_distinct(lambda code: self.code(UCUM, code), rows[name])
-            elif suffix == "code" and system is nothing:
+            elif (suffix == "code" and system is nothing) or suffix in _CODE_PRIMITIVES:
                 changed[name] = _per_distinct(lambda code: self.code(_SNOMED, code), rows[name])
             elif suffix == "code":
                 changed[name] = _per_distinct(self.code, system, rows[name])

@@ -55,6 +55,13 @@ def test_a_unit_that_may_name_a_patient_is_stored_nowhere(tmp_path: Path) -> Non
     assert row["weight_unit"].startswith(FINGERPRINT)
 
 
+def test_a_code_without_a_system_that_may_name_a_patient_is_not_stored(tmp_path: Path) -> None:
+    practitioner = {"resourceType": "Practitioner", "id": "1", "gender": f"Jansen {BSN}"}
+    practitioner["meta"] = {"profile": ["http://nictiz.nl/fhir/StructureDefinition/nl-core-HealthProfessional"]}
+    (row,) = map_files(tmp_path, {"p.ndjson": ndjson(practitioner)}).tables["zib_health_professional"]
+    assert row["gender"].startswith(FINGERPRINT)
+
+
 def test_the_fingerprint_is_the_same_for_the_same_text_only(private: PrivateCodings) -> None:
     first, again, other = (private.code("urn:local", text) for text in ("a b", "a b", "a c"))
     assert first == again != other
