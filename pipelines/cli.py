@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -13,7 +12,8 @@ import typer
 
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
-from pipelines.errors import TerminalError, TransientError, UitkomstError
+from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
+from pipelines.safe_text import as_text_cell, printable
 from pipelines.terminal import print_columns, progress
 
 
@@ -51,13 +51,13 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         where, why = str(error.filename or "disk"), error.strerror or "failed"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             _fail(TransientError("DISK-FULL", why, where=where, remedy="Free disk space and run again."))
         _fail(TerminalError("FILE-FAILED", why, where=where, remedy="Check the path and its permissions."))
 
 
 def _fail(error: UitkomstError) -> None:
-    print(error, file=sys.stderr)
+    print(printable(str(error)), file=sys.stderr)
     sys.exit(error.exit_code)
 
 
@@ -247,6 +247,8 @@ def prom_response(
     from pipelines.settings import settings
 
     rates = Chain.at(home or settings().home).response_rates()
+    texts = rates.select_dtypes(exclude="number").columns
+    rates[texts] = rates[texts].map(lambda value: as_text_cell(value) if isinstance(value, str) else value)
     rates.to_csv(out, index=False)
     print(f"{len(rates)} rows are in {out}.")
 

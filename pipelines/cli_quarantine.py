@@ -78,6 +78,8 @@ def show(
             told = advice.get(rule_id, Advice("", "See docs/errors.md."))
             print(" ".join(filter(None, [f"{rule_id}:", told.sentence_nl, told.remedy])))
         print_rows([{**row, "first_seen": row["first_seen"].date()} for row in rows], _TABLE_ROWS, output)
+        if any(row["source_file"].startswith("file-") for row in rows):
+            print("The manifest of the batch tells what file-… was called: landing/INSTITUTION/batches/BATCH.json")
     else:
         print_rows(rows, _ROWS, output)
     if len(found) > limit:

@@ -6,6 +6,7 @@ Airflow fails the task) or Transient (a retry may help). Messages never hold a v
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -42,3 +43,11 @@ class TransientError(UitkomstError):
     """A retry may help: a lock, a full disk or an unreachable database. Exit code 75 (EX_TEMPFAIL)."""
 
     exit_code = 75
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether an error of Python, or of a library that only says it in words, is about a full disk or quota."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in ("no space left", "disk quota exceeded", "os error 28", "os error 122"))

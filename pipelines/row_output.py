@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.safe_text import as_text_cell, printable
+
 
 class OutputFormat(StrEnum):
     """How rows are written."""
@@ -24,12 +26,15 @@ class OutputFormat(StrEnum):
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: OutputFormat) -> None:
-    """Write `columns` of `rows`; CSV and JSON keep numbers as they are, a table folds long texts."""
+    """Write `columns` of `rows`; CSV and JSON keep numbers as they are, a table folds long texts.
+
+    No text starts a formula in CSV, or steers the terminal.
+    """
     match output:
         case OutputFormat.CSV:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
-            writer.writerows([_plain(row[name]) for name in columns] for row in rows)
+            writer.writerows([_cell(row[name]) for name in columns] for row in rows)
         case OutputFormat.JSON:
             content = [{name: _jsonable(row[name]) for name in columns} for row in rows]
             print(json.dumps(content, indent=2, ensure_ascii=False))
@@ -54,7 +59,12 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else _plain(value)
+    return f"{value:,}" if isinstance(value, int) else printable(_plain(value))
+
+
+def _cell(value: Any) -> str:
+    """Controls go first, so that none hides what starts a formula."""
+    return as_text_cell(printable(value)) if isinstance(value, str) else _plain(value)
 
 
 def _plain(value: Any) -> str:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from pipelines.safe_text import printable
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -35,7 +37,9 @@ def print_columns(
         print(f"{what}. Add one to mappings/csv.", file=sys.stderr)
     for name, columns in missing.items():
         what = f"{institution}/{name} is set aside: it lacks, or has twice, column {', '.join(columns)}"
-        print(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry.", file=sys.stderr)
+        print(
+            printable(f"CSV-COLUMN-MISSING: {what}. Correct the mapping in mappings/csv, then retry."), file=sys.stderr
+        )
     for name, columns in not_mapped.items():
         what = f"{institution}/{name}: no mapping names column {', '.join(columns)}"
-        print(f"{what}. Map or ignore it in mappings/csv.", file=sys.stderr)
+        print(printable(f"{what}. Map or ignore it in mappings/csv."), file=sys.stderr)

@@ -82,7 +82,7 @@ def test_bad_input_gets_a_code_and_the_run_goes_on(case: str, tmp_path: Path) ->
     export = tmp_path / "noord"
     export.mkdir()
     (export / name).write_bytes(content)
-    (export / "good.ndjson").write_bytes(lines(patient("good")))
+    (export / "other.ndjson").write_bytes(lines(patient("good")))
     finished = run("map", export, "--out", tmp_path / "out")
     assert finished.returncode == 0, finished.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
@@ -90,7 +90,7 @@ def test_bad_input_gets_a_code_and_the_run_goes_on(case: str, tmp_path: Path) ->
     found = Counter(files[name]["quarantined"]) + Counter(files[name]["skipped"])
     assert found == codes
     assert accepted is None or files[name]["accepted"] == accepted
-    assert files["good.ndjson"]["accepted"] == 1
+    assert files["other.ndjson"]["accepted"] == 1
     assert report["totals"]["lines"] == sum(report["totals"][key] for key in ("accepted", "quarantined", "skipped"))
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from pipelines.deliver.definition import Registry
 from pipelines.deliver.folder import publish_folder
 from pipelines.deliver.protected import Protected, protect
+from pipelines.safe_text import as_text_cell
 
 _COUNTS = {"denominator", "numerator", "group_denominator"}
 _NUMBERS = {"value", "ci_low", "ci_high", "group_value"}
@@ -98,7 +99,7 @@ def _text(holds: str, value: Any, registry: Registry) -> str:
         return pd.Timestamp(value).strftime(registry.file.date_format)
     if holds == "period" and value == "total":
         return registry.labels.total
-    return str(value)
+    return as_text_cell(str(value))
 
 
 def _manifest(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.errors import TerminalError
+from pipelines.extract.file_names import shown_name
 
 FHIR_SUFFIXES = (".ndjson", ".jsonl", ".json")
 CSV_SUFFIXES = (".csv", ".txt")
@@ -22,14 +23,16 @@ class ExportFile:
     """One file of an export.
 
     Attributes:
-        name: path within the institution's folder, with digit runs that may be a BSN masked, and ``~2``, ``~3``
-            after it when that makes two files look alike.
+        name: path within the institution's folder as it may be shown (`shown_name`), with ``~2``, ``~3`` after it
+            when two files would look alike.
         path: where its bytes are; the null device for a name that no file can be read by (a dangling link, a
             loop of links, a pipe), which so becomes an empty file in the account.
+        original: the path as it was, which may name a patient and so stays in the landing zone; null when unknown.
     """
 
     name: str
     path: Path
+    original: str | None = field(default=None, repr=False)
 
     @property
     def is_fhir(self) -> bool:
@@ -60,7 +63,7 @@ def find_exports(root: Path) -> list[Export]:
     """
     try:
         if root.is_file():
-            return [Export(_institution(root.resolve().parent), (ExportFile(masked(root.name), root),))]
+            return [Export(_institution(root.resolve().parent), (_file(root.name, 1, root),))]
         folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
         exports = [Export(_institution(folder), _files(folder)) for folder in folders or [root.resolve()]]
     except PermissionError as error:
@@ -126,10 +129,14 @@ def _files(folder: Path) -> tuple[ExportFile, ...]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
     files: dict[str, ExportFile] = {}
-    for path in found:
-        name = bare = masked(path.relative_to(folder).as_posix())
-        numbers = itertools.count(2)
+    for number, path in enumerate(found, start=1):
+        file = _file(path.relative_to(folder).as_posix(), number, path if path.is_file() else Path(os.devnull))
+        name, numbers = file.name, itertools.count(2)
         while name in files:
-            name = f"{bare}~{next(numbers)}"
-        files[name] = ExportFile(name, path if path.is_file() else Path(os.devnull))
+            name = f"{file.name}~{next(numbers)}"
+        files[name] = replace(file, name=name)
     return tuple(files.values())
+
+
+def _file(name: str, number: int, path: Path) -> ExportFile:
+    return ExportFile(shown_name(name, number), path, name.encode("utf-8", "backslashreplace").decode("utf-8"))

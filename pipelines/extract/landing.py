@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,12 +29,16 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """One file of a batch: masked name, SHA-256, size, and lines as delivered (line ends; of gzip, its bytes)."""
+    """One file of a batch: name as shown, SHA-256, size, and lines as delivered (line ends; of gzip, its bytes).
+
+    `original` is the name it came by, which may name a patient; null in batches landed before it was kept.
+    """
 
     name: str
     sha256: str
     bytes: int
     lines: int
+    original: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,9 @@ class Landing:
     def export(self, batch: Batch) -> Export:
         """The landed copy of a batch, to be read as the export it was."""
         objects = self._root / batch.institution / "objects"
-        files = (ExportFile(file.name, objects / _object_name(file.name, file.sha256)) for file in batch.files)
+        files = (
+            ExportFile(file.name, objects / _object_name(file.name, file.sha256), file.original) for file in batch.files
+        )
         return Export(batch.institution, tuple(files))
 
     @contextmanager
@@ -156,7 +162,7 @@ def _copy(file: ExportFile, objects: Path) -> LandedFile:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    return LandedFile(file.name, digest.hexdigest(), size, lines + (last != b"\n"))
+    return LandedFile(file.name, digest.hexdigest(), size, lines + (last != b"\n"), file.original)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

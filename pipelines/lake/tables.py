@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from pipelines.errors import TransientError
+from pipelines.errors import TransientError, disk_is_full
 
 _CURRENT = """
 CREATE OR REPLACE VIEW {table} AS
@@ -41,7 +41,7 @@ class Lake:
         added to it, and is null in earlier rows.
 
         Raises:
-            TransientError: `LAKE-BUSY` when another writer won, `LAKE-WRITE` when the disk refuses.
+            TransientError: `LAKE-BUSY` when another writer won, `DISK-FULL`, `LAKE-WRITE` when the disk refuses.
         """
         width = rows.num_rows
         stamped = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id), width)).append_column(
@@ -64,7 +64,13 @@ class Lake:
             raise TransientError(
                 "LAKE-BUSY", "another run wrote the table", where=str(path), remedy="Run again."
             ) from None
-        except OSError as error:
+        except (OSError, DeltaError) as error:
+            if disk_is_full(error):
+                raise TransientError(
+                    "DISK-FULL", "a table does not fit", where=str(path), remedy="Free disk space and run again."
+                ) from None
+            if not isinstance(error, OSError):
+                raise
             raise TransientError(
                 "LAKE-WRITE", error.strerror or "write failed", where=str(path), remedy="Check disk space and rights."
             ) from None

@@ -10,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines.safe_text import as_text_cell
+
 Row = Mapping[str, Any]
 COLUMNS = (
     "patient_key", "cohort", "index_key", "index_date", "planned", "instrument", "instrument_version", "questionnaire",
@@ -34,7 +36,7 @@ def write_due(rows: Iterable[Row], out: Path, name: str) -> list[Path]:
     with _aside(table).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(listed)
+        writer.writerows({n: as_text_cell(v) if isinstance(v, str) else v for n, v in row.items()} for row in listed)
     with _aside(tasks).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(task, ensure_ascii=False) + "\n" for task in due_tasks(listed))
     for path in (table, tasks):

@@ -16,6 +16,7 @@ from pipelines.sqlonfhir.values import Schema
 from pipelines.sqlonfhir.views import CompiledView, ViewError, compile_view
 from pipelines.zib.concept_maps import ConceptMap, load_concept_maps
 from pipelines.zib.laboratory_units import LABORATORY_UNITS, load_units
+from pipelines.zib.private_codings import KnownCodes, load_known_codes
 from pipelines.zib.releases import FOLDERS, types_of
 
 _CONCEPT_MAPS = "codes/concept_maps"
@@ -50,6 +51,7 @@ class Catalogue:
         systems: per release, URLs of code systems that it spells differently, with the spelling of R4.
         concept_map: codes with the codes they also stand for.
         units: by the name that views point to, the tables of UCUM units by code.
+        known_codes: the code systems that may be stored without a further look.
     """
 
     tables: tuple[ZibTable, ...]
@@ -57,6 +59,7 @@ class Catalogue:
     systems: Mapping[Release, Mapping[str, str]] = field(default_factory=dict)
     concept_map: ConceptMap = field(default_factory=dict)
     units: Mapping[str, UnitTable] = field(default_factory=dict)
+    known_codes: KnownCodes = field(default_factory=KnownCodes)
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -99,6 +102,7 @@ def load_catalogue(mappings: Path) -> Catalogue:
         {release: _systems(mappings / "zib" / name / "systems.csv") for release, name in FOLDERS.items()},
         load_concept_maps(mappings / _CONCEPT_MAPS),
         units,
+        load_known_codes(mappings),
     )
 
 

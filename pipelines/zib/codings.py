@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pipelines.sqlonfhir.tags import BETWEEN_CODINGS, BETWEEN_PARTS
 from pipelines.zib.concept_maps import ConceptMap
+from pipelines.zib.private_codings import PrivateCodings
 
 CODING_TABLE = "zib_coding"
 CODING_SCHEMA = pa.schema(
@@ -45,7 +46,8 @@ class CodingTable:
     What was met since the last `keep` is forgotten by `discard`.
     """
 
-    def __init__(self, path: Path, institution: str, concept_map: ConceptMap) -> None:
+    def __init__(self, path: Path, institution: str, concept_map: ConceptMap, private: PrivateCodings) -> None:
+        self._private = private
         self._institution = institution
         self._concept_map = concept_map
         self._writer = pq.ParquetWriter(path, CODING_SCHEMA)
@@ -56,7 +58,7 @@ class CodingTable:
     def ids(self, texts: pa.ChunkedArray) -> pa.Array:
         """The ids of lists of codings as text, null where that is null."""
         encoded = texts.combine_chunks().dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
+        distinct = [self._private.codings(text) for text in encoded.dictionary.to_pylist()]
         ids = [codings_id(text) for text in distinct]
         self._new |= {id_: text for id_, text in zip(ids, distinct, strict=True) if id_ not in self._known}
         return pa.array(ids, pa.string()).take(encoded.indices)

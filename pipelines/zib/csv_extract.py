@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,6 +30,9 @@ from pipelines.zib.mapping import ExtractBatch
 BATCH_ROWS = 50_000
 INDEX = tuple(index_columns("", Schema()))
 _LINE_BYTES, _LINES_IN_BUFFER = 1 << 20, 16
+_HEADER = re.compile(r"(?!.*\d.*\d.*\d.*\d)[^\W\d_][\w .()/%-]{0,39}")
+"""What the name of a column looks like: it starts with a letter, is short and has at most three digits
+(operationalisation). Anything else may be a value."""
 _CODECS = {"utf-8": "utf-8", "utf-8-bom": "utf-8", "windows-1252": "cp1252"}
 
 
@@ -68,7 +72,7 @@ class CsvExtracts:
         Raises:
             TerminalError: `CSV-MAPPING-AMBIGUOUS`.
         """
-        mapped = self._mappings.of_file(self._pseudonyms.institution, file.name)
+        mapped = self._mappings.of_file(self._pseudonyms.institution, file.name, masked(file.original or file.name))
         if mapped is None and file.is_csv:
             self.files_not_mapped.append(file.name)
         return None if mapped is None else self._read(file, mapped)
@@ -111,7 +115,11 @@ class CsvExtracts:
             return Flaw(None, "CSV-COLUMN-MISSING", f"{what}, which {mapped.mapping.name} reads")
         # Only a header that holds what the mapping names is certain to be one, and may be shown.
         known = {*named, *mapped.rows.ignore}
-        unknown = [masked(name) for name in records.header if name and name not in known]
+        unknown = [
+            name if _HEADER.fullmatch(name) else f"column {number}"
+            for number, name in enumerate(records.header, start=1)
+            if name and name not in known
+        ]
         if unknown:
             self.columns_not_mapped[file.name] = unknown
         return None

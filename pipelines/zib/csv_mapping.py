@@ -151,13 +151,13 @@ class CsvMappings:
     def __init__(self, mappings: Mapping[Path, CsvMapping]) -> None:
         self._mappings = mappings
 
-    def of_file(self, institution: str, name: str) -> MappedFile | None:
-        """What is to be done with a file, by its name without folders; None when no mapping is about it.
+    def of_file(self, institution: str, name: str, original: str) -> MappedFile | None:
+        """What is to be done with a file, by its original name without folders; None when no mapping is about it.
 
         Raises:
             TerminalError: `CSV-MAPPING-AMBIGUOUS` when two patterns match the name.
         """
-        bare = unnumbered(name).rpartition("/")[2].lower()
+        bare = unnumbered(original).rpartition("/")[2].lower()
         if not bare.endswith(_FILE_ENDINGS):
             return None
         found = [

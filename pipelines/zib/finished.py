@@ -18,6 +18,7 @@ from pipelines.zib.identifiers import resolve_identifiers
 from pipelines.zib.keys import Renamed, identifier_keys, pseudonym_column
 from pipelines.zib.outcomes import Outcome
 from pipelines.zib.parts import Parts
+from pipelines.zib.private_codings import PrivateCodings
 from pipelines.zib.rows import Rows
 
 _ARROW_TYPES = {
@@ -51,7 +52,10 @@ class FinishedTables:
         self.pseudonyms = pseudonyms
         self._connection = connection
         self._parts = Parts(work)
-        self._codings = CodingTable(out / f"{CODING_TABLE}.parquet", export.institution, catalogue.concept_map)
+        self._private = PrivateCodings(catalogue.known_codes, pseudonyms)
+        self._codings = CodingTable(
+            out / f"{CODING_TABLE}.parquet", export.institution, catalogue.concept_map, self._private
+        )
         self._identifiers: set[str] = set()
         self._names = pa.array([file.name for file in export.files], pa.string())
 
@@ -109,7 +113,7 @@ class FinishedTables:
             else:
                 ids = self._codings.ids(rows[column.name])
             rows = rows.set_column(place, column.name, ids)
-        return rows
+        return self._private.columns(rows)
 
     def _with_origin(self, rows: pa.Table, outcome: Outcome) -> pa.Table:
         """The rows of accepted lines, with institution, file and line in front, without the working columns."""

@@ -175,3 +175,10 @@ def test_nothing_to_deliver_is_refused(tmp_path: Path, registry: Registry) -> No
         send(tmp_path, registry, results(CELLS).assign(outcome_set="cva"))
     with pytest.raises(TerminalError, match="columns are missing: ci_low"):
         send(tmp_path, registry, results(CELLS).drop(columns="ci_low"))
+
+
+def test_no_text_of_a_delivery_starts_a_formula_and_numbers_stay_numbers(tmp_path: Path, registry: Registry) -> None:
+    cells: Numbers = {("=cmd|x", period): counts for (name, period), counts in CELLS.items() if name == "noord"}
+    rows = read(send(tmp_path, registry, results(cells)))
+    assert {row["Instelling"] for row in rows} == {"'=cmd|x"}
+    assert [row["Noemer"] for row in rows if row["Periode"] == "totaal"] == ["81"]

@@ -1,6 +1,7 @@
 """The drop folder: institutions, file names, and what is no file."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,47 @@ def test_the_suffix_says_whether_a_file_holds_fhir(name: str, is_fhir: bool) -> 
     assert ExportFile(name, Path(name)).is_fhir is is_fhir
 
 
-def test_numbers_that_may_be_a_bsn_are_masked_and_names_stay_unique(tmp_path: Path) -> None:
-    names = ("999990019.ndjson", "999990020.ndjson", "#.ndjson~2", "p_99999001/999990032_lab.json", "2024-05-01.json")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Patient.ndjson",
+        "2024/Observation.ndjson.gz",
+        "patienten_2024.csv",
+        "lab-export.txt",
+        "a.b/x.json",
+        "a~2.json",
+    ],
+)
+def test_a_name_of_known_words_is_shown(tmp_path: Path, name: str) -> None:
+    (export,) = find_exports(filled(tmp_path, f"noord/{name}"))
+    assert [(f.name, f.original) for f in export.files] == [(name, name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("Jansen_999911120_1950-02-03.json", ".json"),
+        ("patient_1234567.json", ".json"),
+        ("9999.11.120.ndjson.gz", ".ndjson.gz"),
+        ("1950-02-03.csv", ".csv"),
+        ("Jansen/Patient.ndjson", ".ndjson"),
+        ("Patient.jansen", ""),
+        ("Patient_é.json", ".json"),
+    ],
+)
+def test_a_name_that_may_be_of_a_patient_is_replaced(tmp_path: Path, name: str, suffix: str) -> None:
+    (file,) = find_exports(filled(tmp_path, f"noord/{name}"))[0].files
+    assert re.fullmatch(rf"file-1-[0-9a-f]{{6}}{re.escape(suffix)}", file.name)
+    assert file.original == name
+    assert name not in repr(file).replace(str(file.path), "")
+
+
+def test_names_stay_unique(tmp_path: Path) -> None:
+    names = ("999990019.ndjson", "999990020.ndjson", "#.ndjson~2", "p_99999001/999990032_lab.json")
     filled(tmp_path / "noord", *names)
     (export,) = find_exports(tmp_path)
-    assert sorted(f.name for f in export.files) == sorted(
-        ["#.ndjson", "#.ndjson~2", "#.ndjson~3", "p_#/#_lab.json", "2024-05-01.json"]
-    )
-    assert len({f.path for f in export.files}) == len(names)
+    assert len({f.name for f in export.files}) == len({f.path for f in export.files}) == len(names)
+    assert "99999" not in "".join(f.name for f in export.files)
 
 
 def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path: Path) -> None:
@@ -77,20 +111,22 @@ def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path: Path) -> None:
     with open(os.fsencode(folder) + b"/\xff.ndjson", "wb") as file:  # noqa: PTH123
         file.write(LINE.encode())
     (export,) = find_exports(tmp_path)
-    assert [f.name for f in export.files] == ["a.ndjson", "\\udcff.ndjson"]
+    assert [f.name for f in export.files] == ["a.ndjson", export.files[1].name]
+    assert export.files[1].name.startswith("file-2-")
+    assert export.files[1].original == "\\udcff.ndjson"
     assert export.files[1].path.read_bytes() == LINE.encode()
 
 
 def test_what_is_no_file_becomes_an_empty_file_and_never_blocks(tmp_path: Path) -> None:
-    folder = filled(tmp_path / "noord", "a.ndjson", "map/b.ndjson")
-    (folder / "loop.ndjson").symlink_to("loop.ndjson")
-    (folder / "gone.ndjson").symlink_to("nowhere")
-    (folder / "map" / "above").symlink_to("..")
-    os.mkfifo(folder / "pipe.ndjson")
+    folder = filled(tmp_path / "noord", "a.ndjson", "sub/b.ndjson")
+    (folder / "l.ndjson").symlink_to("l.ndjson")
+    (folder / "g.ndjson").symlink_to("nowhere")
+    (folder / "sub" / "above").symlink_to("..")
+    os.mkfifo(folder / "p.ndjson")
     (export,) = find_exports(tmp_path)
     sizes = {f.name: f.path.stat().st_size for f in export.files}
-    assert sizes == {"a.ndjson": len(LINE), "map/b.ndjson": len(LINE)} | dict.fromkeys(
-        ("loop.ndjson", "gone.ndjson", "pipe.ndjson"), 0
+    assert sizes == {"a.ndjson": len(LINE), "sub/b.ndjson": len(LINE)} | dict.fromkeys(
+        ("l.ndjson", "g.ndjson", "p.ndjson"), 0
     )
 
 

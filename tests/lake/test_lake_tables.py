@@ -1,5 +1,6 @@
 """The lake: current rows, reruns that replace, empty batches, and columns that came later."""
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
+from pipelines.errors import TransientError
+from pipelines.lake import tables
 from pipelines.lake.tables import Lake
 from pipelines.zib.codings import CODING_SCHEMA
 
@@ -74,3 +78,39 @@ def test_codings_are_once_per_institution_and_list_as_the_newest_batch_has_them(
     lake.append("zib_coding", codings("zuid", 0), institution="zuid", batch_id="x", landed_at=OLD)
     lake.append("zib_coding", codings("noord", 0, 1), institution="noord", batch_id="y", landed_at=NEW)
     assert current(lake, "zib_coding", "institution, position") == [("noord", 0), ("noord", 1), ("zuid", 0)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(28, "No space left on device"), "DISK-FULL"),
+        (OSError("Generic LocalFileSystem error: No space left on device (os error 28)"), "DISK-FULL"),
+        (DeltaError("Generic error: No space left on device (os error 28)"), "DISK-FULL"),
+        (OSError(13, "Permission denied"), "LAKE-WRITE"),
+    ],
+)
+def test_a_full_disk_is_told_from_other_failures(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tables, "write_deltalake", refuse)
+    with pytest.raises(TransientError) as failure:
+        lake.append("t", rows(("a", 1)), institution="noord", batch_id="x", landed_at=OLD)
+    assert failure.value.code == code
+
+
+def test_a_disk_that_fills_up_while_writing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        many = rows(*((f"{number * 7919:x}", number * 104729) for number in range(50_000)))
+        with pytest.raises(TransientError) as failure:
+            Lake(disk).append("t", many, institution="noord", batch_id="x", landed_at=OLD)
+        assert failure.value.code == "DISK-FULL"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

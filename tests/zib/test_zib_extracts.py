@@ -43,12 +43,12 @@ def _batches(path: Path) -> Iterator[ExtractBatch]:
 
 def test_its_rows_flaws_and_files_are_accounted_for(tmp_path: Path) -> None:
     (tmp_path / "noord").mkdir()
-    (tmp_path / "noord" / "people.txt").write_text("male\n?\nfemale\n", encoding="utf-8")
-    (tmp_path / "noord" / "picture.png").write_bytes(b"x")
+    (tmp_path / "noord" / "patients.txt").write_text("male\n?\nfemale\n", encoding="utf-8")
+    (tmp_path / "noord" / "x.pdf").write_bytes(b"x")
     tables = small_catalogue(tmp_path / ".mappings")
     found = map_folder(tmp_path, tables=tables, read_extract=read_lines)
     rows = {(row["source_line"], row["resource_key"], row["gender"]) for row in found.tables["zib_person"]}
     of = PSEUDONYMS.of_resource
     assert rows == {(1, of("Practitioner/1"), "male"), (3, of("Practitioner/3"), "female")}
-    assert found.lines == {("people.txt", 2): "ROW-NO-GENDER"}
-    assert found.files["picture.png"]["skipped"] == {"FILE-NOT-FHIR": 1}
+    assert found.lines == {("patients.txt", 2): "ROW-NO-GENDER"}
+    assert found.files["x.pdf"]["skipped"] == {"FILE-NOT-FHIR": 1}
