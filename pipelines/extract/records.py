@@ -181,6 +181,8 @@ def _document(path: Path, decimals: Callable[[str], Any]) -> Iterator[Record | F
     except (ValueError, RecursionError):
         yield Flaw(None, "FILE-NOT-JSON", "the file is neither NDJSON nor a JSON document")
         return
+    if value == []:
+        yield Flaw(None, "FILE-EMPTY", "the list in the file is empty", skipped=True)
     numbers = itertools.count(1)
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict) and item.get("resourceType") == "Bundle":

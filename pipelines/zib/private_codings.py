@@ -114,8 +114,8 @@ class PrivateCodings:
         for name in rows.column_names:
             base, _, suffix = name.rpartition("_")
             system = rows[f"{base}_system"] if f"{base}_system" in rows.column_names else nothing
-            if name.endswith("_ucum_code"):
-                changed[name] = _per_distinct(lambda code: self.code(UCUM, code), rows[name])
+            if name.endswith("_ucum_code"):  # annotations in braces have blanks in practice
+                changed[name] = _per_distinct(self.unit, rows[name])
             elif (suffix == "code" and system is nothing) or suffix in _CODE_PRIMITIVES:
                 changed[name] = _per_distinct(lambda code: self.code(_SNOMED, code), rows[name])
             elif suffix == "code":

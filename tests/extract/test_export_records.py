@@ -209,3 +209,11 @@ def test_a_reason_never_quotes_the_input(file: Path) -> None:
     flaws = [r for r in read_records(file, maximum_line_bytes=LIMIT) if isinstance(r, Flaw)]
     assert len(flaws) == 3
     assert not any("999990019" in flaw.reason for flaw in flaws)
+
+
+def test_an_empty_list_is_accounted_for(tmp_path: Path) -> None:
+    path = tmp_path / "export.ndjson"
+    path.write_text("[]\n", encoding="utf-8")
+    (flaw,) = read_records(path, maximum_line_bytes=1 << 20)
+    assert isinstance(flaw, Flaw)
+    assert (flaw.line, flaw.rule_id, flaw.skipped) == (None, "FILE-EMPTY", True)

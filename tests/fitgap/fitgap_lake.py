@@ -113,7 +113,6 @@ SCHEMAS = {
     "prom_answer": pa.schema(
         [(name, pa.string()) for name in (
             "institution", "resource_key", "patient_key", "questionnaire", "questionnaire_version", "status",
-            "source_related_person_key", "source_practitioner_key", "source_practitioner_role_key",
         )] + [("authored_at", pa.timestamp("us")), ("link_id", pa.string()), ("value_number", pa.float64()),
               *((name, pa.string()) for name in (
                   "value_code", "value_code_system", "source_related_person_key", "source_practitioner_key",

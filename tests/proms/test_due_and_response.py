@@ -40,7 +40,10 @@ class Story:
             CREATE TABLE zib_procedure (
                 institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, procedure_code VARCHAR,
                 procedure_system VARCHAR, procedure_snomed_code VARCHAR, laterality_snomed_code VARCHAR,
-                start_date DATE);
+                start_date DATE, procedure_codings_id VARCHAR);
+            CREATE TABLE zib_coding (
+                institution VARCHAR, codings_id VARCHAR, position BIGINT, system VARCHAR, code VARCHAR);
+            INSERT INTO zib_coding VALUES ('H1', 'hip', 0, 'http://snomed.info/sct', '52734007');
             CREATE TABLE prom_score (
                 institution VARCHAR, patient_key VARCHAR, resource_key VARCHAR, questionnaire VARCHAR,
                 instrument VARCHAR, instrument_version VARCHAR, score VARCHAR, direction VARCHAR, scored_date DATE,
@@ -53,7 +56,7 @@ class Story:
             "INSERT INTO zib_patient VALUES ('H1', ?, ?, ?, ?)", [patient, patient, bool(died), died]
         )
         self.connection.execute(
-            "INSERT INTO zib_procedure VALUES ('H1', ?, ?, ?, ?, ?, ?, NULL, ?)",
+            "INSERT INTO zib_procedure VALUES ('H1', ?, ?, ?, ?, ?, ?, NULL, ?, 'hip')",
             [f"op-{patient}", patient, status, HIP[1], HIP[0], HIP[1], on],
         )
 

@@ -11,7 +11,7 @@ from shared_material import shared
 from zib_exports import MAPPINGS
 
 TECHNICAL = {"resource_key", "patient_key"}
-PROMS = {"prom_answer", "prom_question"}
+PROMS = {"prom_answer", "prom_observation", "prom_question"}
 """Tables of questionnaires, which are no zib."""
 
 

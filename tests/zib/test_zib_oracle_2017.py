@@ -33,6 +33,7 @@ _PRODUCTS = {
 }
 PROFILES: dict[str, set[str]] = {
     "prom_answer": set(),
+    "prom_observation": set(),
     "prom_question": set(),
     "zib_administration_agreement": {"zib-AdministrationAgreement"},
     "zib_advance_directive": {"zib-AdvanceDirective"},

@@ -30,7 +30,7 @@ def catalogue() -> Catalogue:
 
 @dataclass(frozen=True)
 class Mapped:
-    """What became of an export.
+    """What became of an export, with every file under the name it was delivered by.
 
     Attributes:
         tables: rows by ZIB table.
@@ -105,7 +105,11 @@ def map_folder(
     text = (out / "quarantine.ndjson").read_text(encoding="utf-8")
     quarantine = [json.loads(line) for line in text.splitlines()]
     codings = pq.read_table(out / "zib_coding.parquet").to_pylist()
-    mapped = Mapped(rows, codings, quarantine, {f["file"]: f for f in report["files"]}, text + json.dumps(report))
+    written = text + json.dumps(report)
+    delivered = {file.name: file.original or file.name for file in export.files}
+    for row in [*quarantine, *(row for table in rows.values() for row in table)]:
+        row["source_file"] = delivered[row["source_file"]]
+    mapped = Mapped(rows, codings, quarantine, {delivered[f["file"]]: f for f in report["files"]}, written)
     _reconcile(mapped, report)
     return mapped
 
