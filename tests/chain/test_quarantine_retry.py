@@ -325,7 +325,8 @@ def test_the_commands_say_what_is_there_and_what_to_do(exports: list[Path], tmp_
     assert all(row["sentence_nl"] and row["remedy"] and ":" in row["place"] for row in rows)
     assert uitkomst("list", "--home", home, "--format", "csv").stdout.startswith("rule_id,open,")
     assert "BODY-WEIGHT-RANGE" in uitkomst("list", "--home", home).stdout
-    assert "Ask the hospital" in uitkomst("show", "--home", home, "--limit", 3).stdout
+    shown = uitkomst("show", "--home", home, "--rule", "BODY-WEIGHT-RANGE", "--limit", 3).stdout
+    assert "Ask the hospital" in shown
     retried = uitkomst("retry", "--home", home, "--rule", "BODY-WEIGHT-RANGE")
     assert retried.returncode == 0, retried.stderr
     assert f"{heavy['open']:,} rows came back" in retried.stdout
