@@ -30,7 +30,7 @@ def test_the_c_statistic_of_a_documented_example() -> None:
 
 @given(PATIENTS, st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("error")
 def test_counted_pair_by_pair_and_in_any_order(rows: list[tuple[float, float]], random) -> None:  # type: ignore[no-untyped-def]
     outcome, risk = np.array(rows).T
     found = model_quality(outcome, risk, same_data=False)
@@ -94,6 +94,12 @@ def test_equal_risks_do_not_discriminate() -> None:
     assert np.isnan(found.slope)
     assert found.intercept == pytest.approx(0, abs=1e-9)
     assert len(found.groups) == 1
+
+
+def test_risks_that_separate_the_events_have_no_slope() -> None:
+    found = model_quality(array(0, 0, 1, 1), array(0.1, 0.2, 0.2, 0.6), same_data=False)
+    assert np.isnan(found.slope)
+    assert found.c_statistic == 0.875
 
 
 @pytest.mark.parametrize(
