@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
-from scipy.special import expit, logit
+from scipy import optimize
+from scipy.special import betaln, expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
 Floats = NDArray[np.float64]
@@ -50,18 +50,18 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
     joint = float(numerators.sum() / denominators.sum())
     if joint in (0.0, 1.0):
         return BetaBinomial(joint, np.inf)
+    order = np.lexsort((denominators, numerators))  # sums in one order, whatever that of the institutions
+    events, others = numerators[order], (denominators - numerators)[order]
 
     def loss(parameters: Floats) -> float:
-        mean, size = expit(parameters[0]), np.exp(parameters[1])
-        return -float(np.sum(stats.betabinom.logpmf(numerators, denominators, mean * size, (1 - mean) * size)))
+        size = np.exp(parameters[1])
+        alpha, beta = expit(parameters[0]) * size, expit(-parameters[0]) * size
+        return float((betaln(alpha, beta) - betaln(events + alpha, others + beta)).sum())
 
     bounds = [(float(logit(joint)) - 5, float(logit(joint)) + 5), (np.log(1e-3), np.log(_MOST_ALIKE))]
-    fits = [
-        optimize.minimize(loss, [logit(joint), np.log(start)], method="L-BFGS-B", bounds=bounds)
-        for start in (10.0, 1000.0)
-    ]
+    fits = [optimize.minimize(loss, [logit(joint), np.log(start)], bounds=bounds) for start in (10.0, 1000.0)]
     best = min(fits, key=lambda fit: float(fit.fun))
-    alike = -float(np.sum(stats.binom.logpmf(numerators, denominators, joint)))
+    alike = -float(events.sum() * np.log(joint) + others.sum() * np.log1p(-joint))
     if alike <= float(best.fun) + 1e-6:
         return BetaBinomial(joint, np.inf)
     return BetaBinomial(float(expit(best.x[0])), float(np.exp(best.x[1])))
