@@ -147,7 +147,7 @@ def standard_errors(data_type: DataType, numerators: Floats, denominators: Float
 
 
 def dispersion(data_type: DataType, numerators: Floats, denominators: Floats, trim: float = 0.1) -> Dispersion:
-    """Over-dispersion as the additive random-effects model of Spiegelhalter 2005, appendix A.3.2.
+    """Over-dispersion as the additive random-effects model of Spiegelhalter 2005.
 
     tau2 = max(0, (k phi - (k - 1)) / (sum w - sum w^2 / sum w)), w = 1 / s^2, over the k institutions left.
 
