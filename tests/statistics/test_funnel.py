@@ -131,9 +131,11 @@ def test_exact_limits_lie_where_the_interpolated_distribution_reaches_p(
             assert law.cdf(0) >= p
 
 
-def test_a_ratio_of_counts_has_no_exact_limits() -> None:
+def test_a_ratio_of_counts_and_half_a_patient_have_no_exact_limits() -> None:
     with pytest.raises(ValueError, match="no exact limits"):
         exact_limits(1.1, array(20), DataType.RC)
+    with pytest.raises(ValueError, match="whole number"):
+        exact_limits(0.1, array(20.5))
 
 
 @pytest.mark.parametrize(
