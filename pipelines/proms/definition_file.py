@@ -37,12 +37,33 @@ def read_definition(path: Path, model: type[DefinitionT], code: str) -> Definiti
         field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
         unknown = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
         allowed = f"; the fields are {', '.join(model.model_fields)}" if unknown else ""
-        raise definition_error(path, f"field '{field}': {first['msg']}{allowed}", code) from error
+        raise definition_error(path, f"field '{field}': {first['msg']}{allowed}", code, field) from error
 
 
-def definition_error(path: Path, what: str, code: str) -> TerminalError:
-    """The error of a definition file that cannot be used."""
-    return TerminalError(code, what, where=str(path), remedy="Correct the definition file and run again")
+def definition_error(path: Path, what: str, code: str, field: str | None = None) -> TerminalError:
+    """The error of a definition file that cannot be used; with `field` (a path with dots) it names the line."""
+    where = str(path) if field is None else f"{path}:{line_of(path, field)}"
+    return TerminalError(code, what, where=where, remedy="Correct the definition file and run again")
+
+
+def line_of(path: Path, field: str) -> int:
+    """The line of the deepest part of `field` that stands in the file; parts that do not are passed over."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    line = 1
+    for part in field.split("."):
+        found = _child(node, part)
+        if found is not None:
+            mark, node = found
+            line = mark.line + 1
+    return line
+
+
+def _child(node: Any, part: str) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark, value) for key, value in node.value if key.value == part), None)
+    if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+        return node.value[int(part)].start_mark, node.value[int(part)]
+    return None
 
 
 def _read_yaml(path: Path, code: str) -> Any:
