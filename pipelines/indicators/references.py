@@ -26,7 +26,9 @@ Problem = tuple[str, str]
 """The field, as a path with dots, and what is wrong with it."""
 
 
-def broken_set(header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]) -> Iterator[Problem]:
+def broken_set(
+    header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> Iterator[Problem]:
     """What is wrong with the references inside `set.yaml`."""
     for name, event in header.events.items():
         for field, what in _broken_event(event, header, instruments, roles):
@@ -51,7 +53,10 @@ def _broken_event(
     match event:
         case RowEvent():
             if event.table not in roles:
-                yield ".table", f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}"
+                yield (
+                    ".table",
+                    f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}",
+                )
                 return
             table = roles[event.table]
             if event.codes is not None and table.codings is None:
@@ -83,7 +88,7 @@ def broken_indicator(
     if indicator.unit_of_counting not in UNITS[cohort.counts]:
         allowed = " or ".join(UNITS[cohort.counts])
         yield "unit_of_counting", f"has to be {allowed}: cohort {indicator.cohort} counts {cohort.counts}"
-    for field, name in _events_of_indicator(indicator):
+    for field, name in events_named_by(indicator):
         if name not in header.events:
             yield field, _no_event(name, header)
     for field in ("case_mix", "stratifiers"):
@@ -148,7 +153,8 @@ def _events_of_cohort(cohort: Cohort) -> Iterator[tuple[str, str]]:
             yield field, name
 
 
-def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
+def events_named_by(indicator: Indicator) -> Iterator[tuple[str, str]]:
+    """The events an indicator names itself, each with its field; those of its cohort and variables not included."""
     for condition in indicator.denominator.conditions if indicator.denominator else []:
         if condition.event is not None:
             yield "denominator.conditions", condition.event

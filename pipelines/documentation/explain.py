@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
+from pipelines.documentation.in_words import PICKS, UNITS, figure, range_in_words, targets_in_words
 from pipelines.feedback.dutch import long_date, long_month, number
 from pipelines.indicators.definitions import Indicator, OutcomeSet
-from pipelines.indicators.events import Comparison
 from pipelines.indicators.shapes import (
     AllOrNone,
     ChangeBetween,
@@ -41,10 +41,6 @@ _REASONS = {
     "no score before and after": "er zijn geen bruikbare vragenlijsten van beide meetmomenten",
 }
 """The fixed reasons of `outcome_patient`; any other is the rule of a condition."""
-
-_PICKS = {"last": "laatste", "first": "eerste", "lowest": "laagste", "highest": "hoogste"}
-_SEXES: tuple[tuple[Literal["female", "male"], str], ...] = (("female", "vrouw"), ("male", "man"))
-_UNITS = {"minutes": "minuten", "hours": "uur", "days": "dagen"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +139,8 @@ class _Story:
                 yield self._event_within(measure)
             case ValueInWindow():
                 window = self._window(measure.window)
-                yield f"Het gaat om de {_PICKS[measure.pick]} waarde van {self._title(measure.event)}, {window}."
-                yield self._against(_targets(measure), "")
+                yield f"Het gaat om de {PICKS[measure.pick]} waarde van {self._title(measure.event)}, {window}."
+                yield self._against(targets_in_words(measure), "")
             case ChangeBetween():
                 yield self._change(measure)
             case ResponseRate():
@@ -152,8 +148,8 @@ class _Story:
                 answered = "is" if self.outcome.numerator else "is niet"
                 yield f"Er {answered} bij elk meetmoment ({', '.join(names)}) een bruikbare vragenlijst."
             case Duration():
-                unit = f" {_UNITS[measure.unit]}"
-                yield self._against(_range(measure.target) + unit if measure.target else None, unit)
+                unit = f" {UNITS[measure.unit]}"
+                yield self._against(range_in_words(measure.target) + unit if measure.target else None, unit)
             case TimeToEvent():
                 days = number(self.outcome.value or 0)
                 yield (
@@ -182,14 +178,14 @@ class _Story:
     def _change(self, measure: ChangeBetween) -> str:
         change = self.outcome.value
         answer = "" if measure.at_least is None else f" Antwoord: {'ja' if self.outcome.numerator else 'nee'}."
-        needed = "" if measure.at_least is None else f" Nodig: ten minste {_figure(measure.at_least)}."
+        needed = "" if measure.at_least is None else f" Nodig: ten minste {figure(measure.at_least)}."
         if change is None:
             return (needed + answer).strip()
-        way = "gelijk gebleven" if change == 0 else f"{_figure(abs(change))} {'beter' if change > 0 else 'slechter'}"
+        way = "gelijk gebleven" if change == 0 else f"{figure(abs(change))} {'beter' if change > 0 else 'slechter'}"
         return f"De score is {way}.{needed}{answer}"
 
     def _against(self, target: str | None, unit: str) -> str:
-        value = "geen waarde" if self.outcome.value is None else f"{_figure(self.outcome.value)}{unit}"
+        value = "geen waarde" if self.outcome.value is None else f"{figure(self.outcome.value)}{unit}"
         if target is None:
             return f"Uitkomst: {value}."
         return f"Uitkomst: {value}. Doel: {target}. Gehaald: {'ja' if self.outcome.numerator else 'nee'}."
@@ -230,29 +226,8 @@ class _Story:
         return f" (dag {number(days)})"
 
 
-def _targets(measure: ValueInWindow) -> str | None:
-    if measure.target_by_sex is not None:
-        return " en ".join(f"{_range(measure.target_by_sex[sex])} bij een {word}" for sex, word in _SEXES)
-    return _range(measure.target) if measure.target is not None else None
-
-
 def _without_article(condition: Condition) -> str:
     return condition.title_nl.removeprefix("een ").removeprefix("de ").removeprefix("het ")
-
-
-def _figure(value: float) -> str:
-    text = f"{value:.3f}".rstrip("0")
-    return number(value, len(text) - text.index(".") - 1)
-
-
-def _range(target: Comparison) -> str:
-    words = (
-        ("ten minste", target.at_least),
-        ("meer dan", target.more_than),
-        ("hoogstens", target.at_most),
-        ("minder dan", target.less_than),
-    )
-    return " en ".join(f"{word} {_figure(bound)}" for word, bound in words if bound is not None)
 
 
 def _moment(text: str) -> str:
