@@ -11,8 +11,10 @@ from functools import cache
 from typing import Any
 
 import altair as alt
+import numpy as np
 
-from pipelines.indicators.funnel import FunnelPoint, funnel_limits
+from pipelines.feedback.funnel_points import FunnelPoint
+from pipelines.statistics.funnel import funnel_limits
 
 OWN, OTHERS, GROUP = "uw instelling", "andere instellingen", "groep"
 OWN_COLOUR, OTHER_COLOUR, GROUP_COLOUR, LIMIT_COLOUR = "#0b5394", "#7b8794", "#3e4c59", "#9aa5b1"
@@ -218,7 +220,7 @@ def _limit_rows(target: float, denominators: Sequence[int]) -> list[dict[str, fl
     smallest, largest = min(denominators), max(denominators)
     step = max(1, (largest - smallest) // _GRID_STEPS)
     sizes = sorted({*range(smallest, largest + 1, step), largest})
-    limits = funnel_limits(target, sizes)
+    limits = funnel_limits(target, np.array(sizes, dtype=np.float64))
     columns = {
         "lower_95": limits.lower_95, "upper_95": limits.upper_95,
         "lower_998": limits.lower_998, "upper_998": limits.upper_998,

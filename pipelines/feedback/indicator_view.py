@@ -10,10 +10,10 @@ import pandas as pd
 
 from pipelines.feedback.charts import Spec, comparison_chart, funnel_chart, trend_chart
 from pipelines.feedback.dutch import decimals_of, measured, number
+from pipelines.feedback.funnel_points import FunnelPoint, funnel
 from pipelines.feedback.periods import PERIOD_NAMES, finest_periods
 from pipelines.feedback.verdict import TOO_FEW, Verdict, judge_mean, judge_proportion
 from pipelines.indicators.definitions import Benchmark, Indicator
-from pipelines.indicators.funnel import FunnelPoint, funnel
 
 Row = dict[str, Any]
 NOTHING = "\u2013"  # the dash of an empty cell

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from pipelines.feedback.dutch import short_month
-from pipelines.indicators.intervals import t_interval, wilson_interval
+from pipelines.statistics.intervals import t_interval, wilson_interval
 
 Row = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from scipy import stats
 
-from pipelines.indicators.funnel import Position
+from pipelines.statistics.funnel import Position
 
 _t = stats.t.ppf
 Tone = Literal["better", "worse", "within", "unknown"]

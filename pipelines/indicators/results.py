@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.indicators.definitions import OutcomeSet
-from pipelines.indicators.intervals import Floats, t_interval, wilson_interval
 from pipelines.proms.definition_rows import insert_rows
+from pipelines.statistics.intervals import Floats, t_interval, wilson_interval
 
 _RESULT_TABLE = """
 CREATE OR REPLACE TABLE indicator_result (

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.indicators.intervals import t_interval
+from pipelines.statistics.intervals import t_interval
 
 _SQL = """
 WITH scored AS (

@@ -13,8 +13,8 @@ import pandas as pd
 from pipelines.database.store import DataQuality
 from pipelines.feedback.report import write_report
 from pipelines.indicators.definitions import Indicator, OutcomeSet, load_outcome_set
-from pipelines.indicators.intervals import t_interval, wilson_interval
 from pipelines.proms.instruments import Instrument, load_instruments
+from pipelines.statistics.intervals import t_interval, wilson_interval
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
 AS_OF = date(2026, 3, 1)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pipelines.feedback.charts import comparison_chart, funnel_chart, trajectory_chart, trend_chart
-from pipelines.indicators.funnel import funnel
+from pipelines.feedback.funnel_points import funnel
 
 GROUPS = [("noord", 4, 200), ("oost", 9, 310), ("west", 2, 7)]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.feedback.periods import finest_periods
-from pipelines.indicators.intervals import t_interval, wilson_interval
+from pipelines.statistics.intervals import t_interval, wilson_interval
 
 
 def summary(period: str, values: list[float], kind: str, group: tuple[int, float] = (100, 0.5)) -> dict[str, Any]:

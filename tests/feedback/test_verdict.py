@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipelines.feedback.verdict import Verdict, by_weight, judge_mean, judge_proportion
-from pipelines.indicators.funnel import Position
+from pipelines.statistics.funnel import Position
 
 
 @pytest.mark.parametrize(

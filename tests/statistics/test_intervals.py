@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.indicators.intervals import t_interval, wilson_interval
+from pipelines.statistics.intervals import t_interval, wilson_interval
 
 REFERENCE = Path(__file__).resolve().parents[2] / "../shared/reference/stats/proportion_ci.csv"
 
