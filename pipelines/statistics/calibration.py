@@ -30,7 +30,8 @@ class ModelQuality:
         c_statistic: chance that a patient with the event had a higher risk than one without (area under the ROC curve).
         brier: mean squared difference of risk and outcome.
         intercept: calibration in the large, log odds that observed lies above expected; 0 is ideal.
-        slope: of the log odds of the risk; 1 is ideal, below 1 risks are too extreme. NaN when risks do not differ.
+        slope: of the log odds of the risk; 1 is ideal, below 1 risks are too extreme. NaN when there is none: risks do
+            not differ, or separate the events from the others.
         groups: by risk, from low to high.
         hosmer_lemeshow: chi-square over the groups.
         p_value: chance of it under a right model; finds trifles in large numbers and little in small ones.
@@ -76,8 +77,9 @@ def model_quality(outcome: Floats, risk: Floats, *, same_data: bool, groups: int
     freedom = len(by_risk) - (2 if same_data else 1)
     binomial = sm.families.Binomial()
     large = sm.GLM(outcome, np.ones_like(outcome), family=binomial, offset=log_odds).fit()
+    events, others = risk[outcome == 1], risk[outcome == 0]
     slope = np.nan
-    if log_odds[0] < log_odds[-1]:
+    if others[-1] > events[0] and events[-1] > others[0]:
         slope = float(sm.GLM(outcome, sm.add_constant(log_odds), family=binomial).fit().params[1])
     return ModelQuality(
         patients=outcome.size,

@@ -120,7 +120,7 @@ def fit_case_mix(outcome: Floats, values: Values, terms: Sequence[Term]) -> Case
         CaseMixError: an undeclared category, a missing value that is refused, a column that is the same for everyone or
             follows from the others, events (or their absence) that a column separates, or no events (or only events).
     """
-    if not np.isin(outcome, (0, 1)).all() or outcome.min(initial=1) == outcome.max(initial=0):
+    if np.unique(outcome).tolist() != [0.0, 1.0]:
         raise CaseMixError("the outcome has to be 0 or 1, and both have to occur")
     columns, design = _design(values, terms)
     if len(design) != outcome.size:

@@ -41,10 +41,12 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
         denominators: patients per institution, above 0; at least two institutions.
 
     Raises:
-        ValueError: fewer than two institutions, or one without patients.
+        ValueError: fewer than two institutions, one without patients, or a numerator that is not a count of them.
     """
     if numerators.size < 2 or not (denominators > 0).all():
         raise ValueError("needs two institutions or more, each with patients")
+    if not (np.equal(np.round(numerators), numerators) & (numerators >= 0) & (numerators <= denominators)).all():
+        raise ValueError("numerators have to be whole numbers of at most the denominator")
     joint = float(numerators.sum() / denominators.sum())
     if joint in (0.0, 1.0):
         return BetaBinomial(joint, np.inf)
