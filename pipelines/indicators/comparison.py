@@ -22,9 +22,9 @@ without a reliability."""
 def compare(results: pd.DataFrame, outcome_set: OutcomeSet, as_of: date) -> pd.DataFrame:
     """Add `reliability`, `comparable` and `rank` to results that hold `value` and `standard_error`; drops the latter.
 
-    What is ranked: the years, the twelve months up to `as_of`, and the total. `comparable` is `suitable`, `too_few_cases`, `too_unreliable` (too little difference between institutions for their
-    numbers) or `not_compared`. Only suitable results of an indicator with a direction have a rank, 1 the best; equal
-    values share it.
+    What is ranked: the years, the twelve months up to `as_of`, and the total. `comparable` is `suitable`,
+    `too_few_cases`, `too_unreliable` (too little difference between institutions for their numbers) or `not_compared`.
+    Only suitable results of an indicator with a direction have a rank, 1 the best; equal values share it.
     """
     thresholds = {each.id: each.suppression_threshold for each in outcome_set.indicators}
     directions = {each.id: each.direction for each in outcome_set.indicators}

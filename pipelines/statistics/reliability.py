@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
-from scipy.special import expit, logit
+from scipy import optimize
+from scipy.special import betaln, digamma, expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
 Floats = NDArray[np.float64]
@@ -51,17 +51,24 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
     if joint in (0.0, 1.0):
         return BetaBinomial(joint, np.inf)
 
-    def loss(parameters: Floats) -> float:
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        """Minus the log likelihood without its constant, and its slopes."""
         mean, size = expit(parameters[0]), np.exp(parameters[1])
-        return -float(np.sum(stats.betabinom.logpmf(numerators, denominators, mean * size, (1 - mean) * size)))
+        alpha, beta, misses = mean * size, (1 - mean) * size, denominators - numerators
+        likelihood = np.sum(betaln(numerators + alpha, misses + beta) - betaln(alpha, beta))
+        both = digamma(size) - digamma(denominators + size)
+        by_alpha = np.sum(digamma(numerators + alpha) - digamma(alpha) + both)
+        by_beta = np.sum(digamma(misses + beta) - digamma(beta) + both)
+        slopes = [(by_alpha - by_beta) * size * mean * (1 - mean), by_alpha * alpha + by_beta * beta]
+        return -float(likelihood), -np.asarray(slopes, dtype=np.float64)
 
     bounds = [(float(logit(joint)) - 5, float(logit(joint)) + 5), (np.log(1e-3), np.log(_MOST_ALIKE))]
     fits = [
-        optimize.minimize(loss, [logit(joint), np.log(start)], method="L-BFGS-B", bounds=bounds)
+        optimize.minimize(loss, [logit(joint), np.log(start)], jac=True, method="L-BFGS-B", bounds=bounds)
         for start in (10.0, 1000.0)
     ]
     best = min(fits, key=lambda fit: float(fit.fun))
-    alike = -float(np.sum(stats.binom.logpmf(numerators, denominators, joint)))
+    alike = -float(np.sum(numerators * np.log(joint) + (denominators - numerators) * np.log(1 - joint)))
     if alike <= float(best.fun) + 1e-6:
         return BetaBinomial(joint, np.inf)
     return BetaBinomial(float(expit(best.x[0])), float(np.exp(best.x[1])))
