@@ -4,8 +4,8 @@ Spiegelhalter 2005, "Funnel plots for comparing institutional performance" (doi:
 FunnelPlotR 0.6.0 does (github.com/nhs-r-community/FunnelPlotR: R/od_adjustment.R, R/calculate_limits.R). Known
 differences:
 
-- `SR_CQC`: FunnelPlotR 0.6.0 leaves the adjusted limits on the square-root scale (1 +- z s) while it draws the ratio
-  itself; here they are squared, as FunnelPlotR did before.
+- `SR_CQC`: R/calculate_limits.R leaves the adjusted limits on the square-root scale (1 +- z s) while the ratio itself
+  is drawn; here they are squared, as earlier versions did (R/OD_adjust_func.R).
 - `RC`: FunnelPlotR draws limits with standard error 1 / (2 sqrt n), which is narrower than that of the log of a ratio
   of two counts, and far too many institutions fall outside. `RC` keeps it for comparison with FunnelPlotR; `RC_DELTA`
   uses the error of the delta method, which FunnelPlotR itself uses for the z-scores.
@@ -117,6 +117,8 @@ def exact_limits(target: float, denominators: Floats, data_type: DataType = Data
     if data_type in _COUNTS:
         raise ValueError("a ratio of counts has no exact limits here")
     sizes = _checked_sizes(data_type, target, denominators)
+    if data_type is DataType.PR and not np.equal(sizes, np.round(sizes)).all():
+        raise ValueError("the denominator of a proportion has to be a whole number")
     counts = stats.binom(sizes, target) if data_type is DataType.PR else stats.poisson(sizes * target)
 
     def bound(p: float) -> Floats:
@@ -147,7 +149,7 @@ def standard_errors(data_type: DataType, numerators: Floats, denominators: Float
 
 
 def dispersion(data_type: DataType, numerators: Floats, denominators: Floats, trim: float = 0.1) -> Dispersion:
-    """Over-dispersion as the additive random-effects model of Spiegelhalter 2005, appendix A.3.2.
+    """Over-dispersion as the additive random-effects model of Spiegelhalter 2005.
 
     tau2 = max(0, (k phi - (k - 1)) / (sum w - sum w^2 / sum w)), w = 1 / s^2, over the k institutions left.
 

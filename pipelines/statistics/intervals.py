@@ -105,8 +105,8 @@ def oe_interval(
 def median_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
     """Median of a sample with the interval between two of its order statistics, without assuming a distribution.
 
-    The ranks follow from the binomial distribution with probability 1/2 (Conover, Practical Nonparametric Statistics,
-    3rd edition 1999, section 3.2; computed by `scipy.stats.quantile_test`), so the coverage is at least `level`.
+    The ranks follow from the binomial distribution with probability 1/2 (Thompson 1936, jstor.org/stable/2957563;
+    `scipy.stats.quantile_test`), so the coverage is at least `level`.
 
     Args:
         values: shape (patients,), in any order; at least one, none of them NaN.

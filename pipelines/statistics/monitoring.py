@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+_CASE_MIX = 1000  # risks that stand for a larger case mix in a run length
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def vlad_exact_limits(expected: Floats, level: float = 0.95) -> tuple[Floats, Fl
 
 
 def risk_adjusted_cusum(
-    observed: Floats, expected: Floats, *, odds_ratio: float = 2.0, limit: float = 4.5, reset: bool = True
+    observed: Floats, expected: Floats, *, limit: float, odds_ratio: float = 2.0, reset: bool = True
 ) -> RiskAdjustedCusum:
     """Risk-adjusted CUSUM of Steiner et al. 2000 (doi:10.1093/biostatistics/1.4.441).
 
@@ -91,10 +93,8 @@ def risk_adjusted_cusum(
     Args:
         observed: 0 or 1, shape (patients,), in the order of time.
         expected: risk between 0 and 1, shape (patients,).
+        limit: h, the evidence that signals; see `limit_for_run_length`.
         odds_ratio: R, the change to detect: above 1 deterioration, below 1 improvement.
-        limit: h, the evidence that signals. It sets how often a chart without a change signals, which depends on the
-            case
-            mix: 4.5 is the choice of Steiner et al. for their cardiac surgery, not a constant of nature.
         reset: start from 0 again after a signal.
 
     Raises:
@@ -102,8 +102,7 @@ def risk_adjusted_cusum(
             limit is impossible.
     """
     _check(observed, expected)
-    if odds_ratio <= 0 or odds_ratio == 1 or limit <= 0:
-        raise ValueError("the odds ratio has to be above 0 and not 1, and the limit above 0")
+    _check_design(odds_ratio, limit)
     score = observed * np.log(odds_ratio) - np.log(1 - expected + odds_ratio * expected)
     statistic = np.empty(score.shape)
     last = 0.0
@@ -111,6 +110,65 @@ def risk_adjusted_cusum(
         last = max(0.0, (0.0 if reset and last > limit else last) + step)
         statistic[i] = last
     return RiskAdjustedCusum(score, statistic, statistic > limit)
+
+
+def average_run_length(
+    risks: Floats, *, limit: float, odds_ratio: float = 2.0, true_odds_ratio: float = 1.0, states: int = 300
+) -> float:
+    """Patients until the first signal, on average, when the risk of each is drawn from `risks`.
+
+    Markov chain of Brook and Evans 1972 (doi:10.1093/biomet/59.3.539), as Steiner et al. 2000 use it. Between two
+    states the probability is shared so that the mean is right, which converges faster than rounding to the nearer one.
+
+    Args:
+        risks: the case mix, shape (patients,), each strictly between 0 and 1; 1000 quantiles stand in for more.
+        limit: h of the chart.
+        odds_ratio: R of the chart.
+        true_odds_ratio: how the odds really are against the expected ones; 1 gives the time between false alarms.
+        states: steps between 0 and the limit; more is more accurate.
+    """
+    _check_design(odds_ratio, limit)
+    if risks.size > _CASE_MIX:
+        risks = np.quantile(risks, (np.arange(_CASE_MIX) + 0.5) / _CASE_MIX)
+    risk, number = np.unique(risks, return_counts=True)
+    share = number / number.sum()
+    chance = true_odds_ratio * risk / (1 - risk + true_odds_ratio * risk)
+    neutral = -np.log(1 - risk + odds_ratio * risk)
+    steps = np.concatenate([neutral + np.log(odds_ratio), neutral])
+    weights = np.concatenate([share * chance, share * (1 - chance)])
+    width = limit / states
+    target = np.maximum(0.0, (np.arange(states + 1) * width)[:, None] + steps) / width
+    below = np.floor(target).astype(np.int64)
+    above_share = target - below
+    moves = np.zeros((states + 1, states + 2))  # the last column: beyond the limit
+    rows = np.broadcast_to(np.arange(states + 1)[:, None], below.shape)
+    stays = target <= states
+    np.add.at(moves, (rows, np.where(stays, below, states + 1)), weights * np.where(stays, 1 - above_share, 1.0))
+    np.add.at(moves, (rows, np.where(stays, below + 1, states + 1)), weights * np.where(stays, above_share, 0.0))
+    lengths = np.linalg.solve(np.eye(states + 1) - moves[:, : states + 1], np.ones(states + 1))
+    return float(lengths[0])
+
+
+def limit_for_run_length(risks: Floats, run_length: float, *, odds_ratio: float = 2.0) -> float:
+    """The limit h at which a chart without a change signals once in `run_length` patients, on average.
+
+    Args:
+        risks: as `average_run_length`.
+        run_length: patients between false alarms that is acceptable, between that of h = 0.05 and of h = 12.
+
+    Raises:
+        ValueError: the run length is not in reach.
+    """
+
+    def gap(limit: float) -> float:
+        return float(np.log(average_run_length(risks, limit=limit, odds_ratio=odds_ratio)) - np.log(run_length))
+
+    return float(optimize.brentq(gap, 0.05, 12.0, xtol=1e-4))
+
+
+def _check_design(odds_ratio: float, limit: float) -> None:
+    if odds_ratio <= 0 or odds_ratio == 1 or limit <= 0:
+        raise ValueError("the odds ratio has to be above 0 and not 1, and the limit above 0")
 
 
 def _check(observed: Floats, expected: Floats) -> None:

@@ -50,16 +50,18 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
     joint = float(numerators.sum() / denominators.sum())
     if joint in (0.0, 1.0):
         return BetaBinomial(joint, np.inf)
+    order = np.lexsort((denominators, numerators))  # sums in one order, whatever that of the institutions
+    events, others = numerators[order], (denominators - numerators)[order]
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         """Minus the log likelihood without its constant, and its slopes."""
         mean, size = expit(parameters[0]), np.exp(parameters[1])
-        alpha, beta, misses = mean * size, (1 - mean) * size, denominators - numerators
-        likelihood = np.sum(betaln(numerators + alpha, misses + beta) - betaln(alpha, beta))
-        both = digamma(size) - digamma(denominators + size)
-        by_alpha = np.sum(digamma(numerators + alpha) - digamma(alpha) + both)
-        by_beta = np.sum(digamma(misses + beta) - digamma(beta) + both)
-        slopes = [(by_alpha - by_beta) * size * mean * (1 - mean), by_alpha * alpha + by_beta * beta]
+        alpha, beta = mean * size, expit(-parameters[0]) * size
+        likelihood = (betaln(events + alpha, others + beta) - betaln(alpha, beta)).sum()
+        both = digamma(size) - digamma(events + others + size)
+        by_alpha = (digamma(events + alpha) - digamma(alpha) + both).sum()
+        by_beta = (digamma(others + beta) - digamma(beta) + both).sum()
+        slopes = [(by_alpha - by_beta) * alpha * expit(-parameters[0]), by_alpha * alpha + by_beta * beta]
         return -float(likelihood), -np.asarray(slopes, dtype=np.float64)
 
     bounds = [(float(logit(joint)) - 5, float(logit(joint)) + 5), (np.log(1e-3), np.log(_MOST_ALIKE))]
@@ -68,7 +70,7 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
         for start in (10.0, 1000.0)
     ]
     best = min(fits, key=lambda fit: float(fit.fun))
-    alike = -float(np.sum(numerators * np.log(joint) + (denominators - numerators) * np.log(1 - joint)))
+    alike = -float(events.sum() * np.log(joint) + others.sum() * np.log1p(-joint))
     if alike <= float(best.fun) + 1e-6:
         return BetaBinomial(joint, np.inf)
     return BetaBinomial(float(expit(best.x[0])), float(np.exp(best.x[1])))

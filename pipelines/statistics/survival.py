@@ -38,8 +38,8 @@ def kaplan_meier(time: Floats, event: Floats, horizon: float, level: float = 0.9
     """Kaplan-Meier estimate at `horizon`, with Greenwood's variance and the log-log interval.
 
     Kaplan and Meier 1958 (doi:10.1080/01621459.1958.10501452); the interval S^exp(+-z se / (S log S)) is that of
-    Kalbfleisch and Prentice (`conf.type = "log-log"` of the R package survival). Someone whose follow-up ends at the
-    time of an event still counts as at risk for it.
+    `conf.type = "log-log"` in the R package survival. Someone whose follow-up ends at the time of an event still counts
+    as at risk for it.
 
     Where the estimate is 1 or 0 Greenwood's variance is 0 and the log-log interval does not exist; the bounds are
     then the exact binomial ones of no (or all) events among those still followed at the horizon (or at the last event)

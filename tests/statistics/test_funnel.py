@@ -131,9 +131,11 @@ def test_exact_limits_lie_where_the_interpolated_distribution_reaches_p(
             assert law.cdf(0) >= p
 
 
-def test_a_ratio_of_counts_has_no_exact_limits() -> None:
+def test_a_ratio_of_counts_and_half_a_patient_have_no_exact_limits() -> None:
     with pytest.raises(ValueError, match="no exact limits"):
         exact_limits(1.1, array(20), DataType.RC)
+    with pytest.raises(ValueError, match="whole number"):
+        exact_limits(0.1, array(20.5))
 
 
 @pytest.mark.parametrize(
@@ -244,3 +246,11 @@ def test_standard_errors_of_ratios_of_counts_are_those_of_the_delta_method() -> 
     # Var log(A / B) = 1 / A + 1 / B; the half events of FunnelPlotR hardly matter for large counts.
     error = standard_errors(DataType.RC, array(400.0), array(500.0))
     assert error[0] == pytest.approx((1 / 400 + 1 / 500) ** 0.5, rel=0.002)
+
+
+def test_limits_of_the_delta_method_use_the_counts_that_the_target_leads_to() -> None:
+    # A hospital of 100 that performs as the target of 1.6 counts 160: sqrt(160 / 160.5^2 + 100 / 100.5^2).
+    error = (160 / 160.5**2 + 100 / 100.5**2) ** 0.5
+    limits = funnel_limits(1.6, array(100), DataType.RC_DELTA)
+    assert limits.upper_95[0] == pytest.approx(1.6 * np.exp(1.959964 * error))
+    assert limits.lower_998[0] == pytest.approx(1.6 * np.exp(-3.090232 * error))

@@ -84,6 +84,16 @@ def test_two_of_three_near_a_limit() -> None:
     assert chart.near_limit[[32, 34]].all()
 
 
+def test_a_point_on_the_mean_breaks_two_of_three() -> None:
+    values = array(*([-1, 1] * 12), 4.5, 0, 4.5, *([-1] * 9))
+    chart = xmr_chart(values)
+    assert chart.side[25] == 0
+    assert chart.near_limit[[24, 26]].all()
+    assert "two_of_three_above" not in chart.special_cause
+    values[[25, 30]] = 0.5, -1.5
+    assert "two_of_three_above" in xmr_chart(values).special_cause
+
+
 def test_improvement_is_what_the_direction_says() -> None:
     chart = xmr_chart(array(*QUIET, 9.0))
     assert point_types(chart, "higher_is_better")[-1] == "improvement"

@@ -187,7 +187,12 @@ def test_a_cusum_sees_a_doubling_of_the_odds_and_seldom_anything_else() -> None:
     quiet = random.random(risk.shape) < risk
     doubled = random.random(risk.shape) < 2 * risk / (1 - risk + 2 * risk)
     alarms = [
-        np.mean([risk_adjusted_cusum(y.astype(np.float64), p).signal.any() for y, p in zip(rows, risk, strict=True)])
+        np.mean(
+            [
+                risk_adjusted_cusum(y.astype(np.float64), p, limit=4.5).signal.any()
+                for y, p in zip(rows, risk, strict=True)
+            ]
+        )
         for rows in (quiet, doubled)
     ]
     # exp(statistic) of one start passes exp(h) with chance at most exp(-h) (Ville); 500 starts: at most 500 exp(-4.5).
