@@ -141,18 +141,22 @@ KDIGO_RISK: dict[str, dict[str, str]] = {
     "G5": {"A1": "very_high", "A2": "very_high", "A3": "very_high"},
 }
 
-# From 18 years: NIDDK, 'eGFR equations for adults' ("individuals ages 18 and older"); KFRE was made in adults too.
-# The upper end is an operationalisation: an age above 120 is a wrong date of birth.
+# From 18 years: NIDDK, 'eGFR equations for adults' ("individuals ages 18 and older"); kfre 0.1.18 has "age 18, adult
+# population" for KFRE. kidney.epi wants more than 18, and below 100 unless told otherwise. The upper end here
+# is an operationalisation: an age above 120 is a wrong date of birth.
 ADULT_YEARS = Limits(18.0, 120.0)
+
+# kfre 0.1.18: "0, 25000 mg/g; upper guard against implausible entries".
+UACR_MG_G = Limits(0.0, 25_000.0)
 
 # Operationalisation, all of the following: wide enough for any patient, narrow enough that a value in another unit
 # (creatinine in umol/L given as mg/dL, height in metres given as centimetres) gives nothing instead of a wrong number.
 CREATININE_MG_DL = Limits(0.2, 30.0)
 EGFR = Limits(0.0, 250.0)
-UACR_MG_G = Limits(0.0, 50_000.0)
 WEIGHT_KG = Limits(0.2, 700.0)
 HEIGHT_CM = Limits(20.0, 280.0)
 
-# KFRE is for CKD G3-G5, an eGFR below 60 (Tangri 2016; Ramspek CL et al. JASN 2021;32:1174-1186, doi
-# 10.1681/ASN.2020071077, warns that 5 years is overestimated in advanced CKD). Both 60 and 0 are left out.
+# KFRE is for CKD G3-G5, an eGFR below 60: kfre 0.1.18 ("CKD G3-G5 (eGFR < 60)"), and leedsth.nhs.uk, pathology, KFRE:
+# "should only be calculated when eGFR <60". Ramspek CL et al. JASN 2021;32:1174-1186, doi 10.1681/ASN.2020071077, warns
+# that the risk at 5 years is overestimated in advanced CKD, where death competes.
 KFRE_EGFR_BELOW = 60.0

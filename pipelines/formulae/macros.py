@@ -12,7 +12,10 @@ from pipelines.formulae import coefficients as c
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:
-    """Define the macros on `connection`; a second time changes nothing."""
+    """Define the macros on `connection`; a second time changes nothing.
+
+    They are known to this connection alone: a cursor of it is another one in DuckDB.
+    """
     for signature, body in _macros().items():
         connection.execute(f"CREATE OR REPLACE TEMP MACRO {signature} AS {body}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -181,7 +182,16 @@ def test_every_function_has_a_macro_with_the_same_arguments(connection: duckdb.D
     assert macros == functions
 
 
-def test_the_macros_are_not_stored_in_a_database_file(tmp_path: Any) -> None:
+def test_every_macro_is_in_the_documents(connection: duckdb.DuckDBPyConnection) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "formulae.md").read_text(encoding="utf-8")
+    rows = connection.execute(
+        "SELECT function_name, parameters FROM duckdb_functions() WHERE function_type = 'macro' AND NOT internal"
+    ).fetchall()
+    assert len(rows) == 10
+    assert [name for name, parameters in rows if f"`{name}({', '.join(parameters)})`" not in page] == []
+
+
+def test_the_macros_are_not_stored_in_a_database_file(tmp_path: Path) -> None:
     path = tmp_path / "x.duckdb"
     with duckdb.connect(path) as first:
         register(first)
