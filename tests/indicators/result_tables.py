@@ -74,8 +74,9 @@ def small_set(
         "operationalisation": [], "case_mix": list(case_mix), "stratifiers": list(stratifiers),
     }  # fmt: skip
     indicator = Indicator.model_validate(content | fields)
-    kept = {name: getattr(header, name) for name in OutcomeSet.__slots__ if name not in ("indicators", "value_sets")}
-    return OutcomeSet(**kept, indicators=(indicator,), value_sets={})
+    made_later = ("indicators", "value_sets", "charlson")
+    kept = {name: getattr(header, name) for name in OutcomeSet.__slots__ if name not in made_later}
+    return OutcomeSet(**kept, indicators=(indicator,), value_sets={}, charlson=None)
 
 
 def fill(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, cases: list[Case]) -> None:
