@@ -67,6 +67,8 @@ def _broken_event(
                 yield ".value", f"{event.table} has no value column (mappings/table_roles.yaml): name a value_column"
             if event.at == "end" and table.end_text is None:
                 yield ".at", f"{event.table} has no end (mappings/table_roles.yaml)"
+            if event.lasts_at_least is not None and table.end_text is None:
+                yield ".lasts_at_least", f"{event.table} has no end (mappings/table_roles.yaml)"
         case ScoreEvent():
             if (event.instrument, event.score) not in _scores(instruments):
                 yield "", f"no instrument gives {event.instrument}/{event.score}"

@@ -206,6 +206,9 @@ def _holds(
     parts += [f"l{linked.index(pair)}.resource_key IS NOT NULL" for pair in event.linked.items()]
     if event.value is not None:
         parts.append(in_range(_value(event, role), event.value))
+    if event.lasts_at_least is not None:
+        ended = f"CASE WHEN t.{role.end_text} IS NULL THEN $as_of ELSE least(first_day(t.{role.end_text}), $as_of) END"
+        parts.append(f"coalesce({ended} - final_day(t.{role.start_text}) >= {event.lasts_at_least}, false)")
     return " AND ".join(parts) or "true"
 
 
