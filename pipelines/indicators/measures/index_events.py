@@ -96,7 +96,7 @@ days AS (
         AND days.joint = counting.joint AND days.low > counting.low + {{apart}}
     GROUP BY days.institution, days.patient_key, days.joint, counting.low
 ), counted AS (
-    SELECT begun.*, {_DATED}
+    SELECT begun.*, CASE WHEN begun.low = begun.high THEN begun.low END AS index_date
     FROM begun
     LEFT JOIN counting ON counting.institution = begun.institution AND counting.patient_key = begun.patient_key
         AND counting.joint = coalesce({{side}}, '') AND counting.low = begun.low
