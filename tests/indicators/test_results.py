@@ -128,7 +128,9 @@ def test_every_row_names_set_version_kind_and_reference_date() -> None:
     fill_tables(connection, read_story(ALIVE))
     evaluate(connection, knie_heupartrose(), AS_OF)
     rows = connection.execute("SELECT DISTINCT outcome_set, indicator, indicator_version, as_of FROM indicator_result")
-    expected = {("knie-heupartrose", indicator.id, indicator.version, AS_OF) for indicator in knie_heupartrose().indicators}
+    expected = {
+        ("knie-heupartrose", indicator.id, indicator.version, AS_OF) for indicator in knie_heupartrose().indicators
+    }
     found = set(rows.fetchall())
     assert found
     assert found <= expected
