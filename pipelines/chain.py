@@ -50,6 +50,7 @@ from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
+from pipelines.indicators.table_roles import load_table_roles
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.settings import Settings, pseudonym_key, settings
@@ -137,7 +138,8 @@ class Chain:
     @cached_property
     def _outcome_set(self) -> OutcomeSet:
         folder = self._options.mappings / "outcome_sets" / OUTCOME_SET
-        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments)
+        roles = load_table_roles(self._options.mappings / "table_roles.yaml")
+        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments, roles)
 
     def land(self, export: Export, *, now: datetime) -> Batch:
         """Copy an export into the landing zone."""

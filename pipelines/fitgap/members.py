@@ -102,7 +102,7 @@ def _condition(rows: Rows, source: str, value_sets: Mapping[str, ValueSet], dept
         ]
         conditions.append(f"({' OR '.join(alternatives) or 'false'})")
     if rows.value:
-        number = f"{source}.in_{rows.value.column}::DOUBLE"
+        number = f"try_cast({source}.in_{rows.value.column} AS DOUBLE)"
         conditions += [f"coalesce({number} {sign} {bound!r}, false)" for sign, bound in rows.value.bounds]
         conditions.append(f"{source}.bound_{rows.value.column} IS NULL")
     return " AND ".join(conditions)

@@ -114,7 +114,7 @@ def _rows_sql(table: str, roles: TableRoles, present: Mapping[str, set[str]], as
     also = [name for name in roles.also_code if name in own]
     columns = [_as(getattr(roles, part), part, own, _TYPES.get(part, "VARCHAR")) for part in _PARTS]
     columns += [_as(name, f"in_{name}", own) for name in sorted(asked.columns)]
-    columns += [_as(_comparator(name, own), f"bound_{name}", own) for name in sorted(asked.values)]
+    columns += [_as(roles.comparators.get(name), f"bound_{name}", own) for name in sorted(asked.values)]
     columns += [f"source.{name} AS also_{name}" for name in also]
     codings = [*_codings("", "code", "system", "codings", CODING_TABLE in present)]
     codings += [_coding("", f"also_{name}", quote(roles.also_code[name])) for name in also]
@@ -145,13 +145,6 @@ def _as(name: str | None, alias: str, own: set[str], type_: str | None = None) -
     if name not in own:
         return f"NULL::{type_ or 'VARCHAR'} AS {alias}"
     return f"source.{name}{f'::{type_}' if type_ else ''} AS {alias}"
-
-
-def _comparator(name: str, own: set[str]) -> str | None:
-    """The column that says a value is a bound: `systolic_comparator` of `systolic_mmhg`."""
-    words = name.split("_")
-    stems = ("_".join(words[:count]) for count in range(len(words), 0, -1))
-    return next((f"{stem}_comparator" for stem in stems if f"{stem}_comparator" in own), None)
 
 
 def _codings(place: str, code: str, system: str, codings: str, listed: bool) -> Iterator[str]:
