@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.indicators.definitions import UNITS, Cohort, Indicator, SetFile
+from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile
 from pipelines.indicators.events import AnyKindOfEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.shapes import (
     ChangeBetween,
@@ -169,6 +169,23 @@ def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
             yield "measure.part", part
         case _:
             return
+
+
+def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
+    """The events an indicator looks at, also for its variables and its parts, and those they are made of; sorted."""
+    cohort = outcome_set.cohorts[indicator.cohort]
+    todo = [cohort.index, *([cohort.stay] if cohort.stay else []), *(name for _, name in _events_of_indicator(indicator))]
+    for variable in (*indicator.case_mix, *indicator.stratifiers):
+        todo += events_of(outcome_set.variables[variable])
+    for part in builds_on(indicator.measure):
+        todo += events_named(outcome_set, outcome_set.indicator(part))
+    named: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in named:
+            named.add(name)
+            todo += named_by(outcome_set.events[name])
+    return sorted(named)
 
 
 def _cycle(field: str, edges: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
