@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.indicators.definitions import OutcomeSet
-from pipelines.indicators.elements import Detail, Requirement, Role, Selected
+from pipelines.indicators.elements import AnyTable, Detail, Link, Requirement, Role, Selected
+from pipelines.indicators.event_elements import FOUND_ROLES, found_columns
 from pipelines.indicators.events import value_sets_of
 from pipelines.indicators.references import events_named
 from pipelines.indicators.requirements import Concepts, requirements
@@ -62,25 +63,26 @@ def data_requirements(
     """
     outcome_set.indicator(indicator)
     needs = [n for n in requirements(outcome_set, instruments, roles, concepts) if n.indicator == indicator]
-    return [
-        DataRequirement(
-            element=need.element,
-            title_nl=need.title_nl,
-            role=need.role,
-            zib=need.zib,
-            concept=concepts.get((need.table, column)),
-            resource=roles[need.table].resource,
-            table=need.table,
-            column=column,
-            statuses=_statuses(need),
-            value_sets=tuple(
-                outcome_set.value_sets[name] for name in need.value_sets if name in outcome_set.value_sets
-            ),
-            mandatory=need.mandatory,
-        )
-        for need in needs
-        for column in need.columns
-    ]
+
+    def plain(need: Requirement, place: Place) -> list[DataRequirement]:
+        return [
+            DataRequirement(
+                element=need.element,
+                title_nl=need.title_nl,
+                role=need.role,
+                zib=roles[place.table].zib,
+                concept=concepts.get((place.table, column)),
+                resource=roles[place.table].resource,
+                table=place.table,
+                column=column,
+                statuses=place.statuses,
+                value_sets=tuple(outcome_set.value_sets[n] for n in place.value_sets if n in outcome_set.value_sets),
+                mandatory=need.mandatory,
+            )
+            for column in place.columns
+        ]
+
+    return [each for need in needs for place in _places(need, roles) for each in plain(need, place)]
 
 
 def codes_used(outcome_set: OutcomeSet, indicator: str) -> list[ValueSet]:
@@ -95,11 +97,27 @@ def codes_used(outcome_set: OutcomeSet, indicator: str) -> list[ValueSet]:
     ]
 
 
-def _statuses(need: Requirement) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Columns of one table, with the statuses and the value sets of the rows that count."""
+
+    table: str
+    columns: tuple[str, ...]
+    statuses: tuple[str, ...] = ()
+    value_sets: tuple[str, ...] = ()
+
+
+def _places(need: Requirement, roles: dict[str, TableRoles]) -> list[Place]:
+    """Where an element stands; one that is found among rows of several kinds, in each of them."""
     match need.scope:
-        case Selected(selection):
-            return tuple(sorted({status for rows in selection for status in rows.status}))
-        case Detail(rows=rows):
-            return rows.status
+        case AnyTable():
+            return []  # every table of it has its own elements
+        case Selected(selection) if need.role in FOUND_ROLES:
+            return [
+                Place(rows.table, found_columns(roles, rows), rows.status, (rows.codes,) if rows.codes else ())
+                for rows in selection
+            ]
+        case Selected((rows,)) | Detail(rows=rows) | Link(rows=rows):
+            return [Place(need.table, need.columns, rows.status, need.value_sets)]
         case _:
-            return ()
+            return [Place(need.table, need.columns, (), need.value_sets)]

@@ -32,6 +32,8 @@ from pipelines.proms.plan import Moment
 
 PATIENTS, RESPONSES, PROBLEMS = "zib_patient", "prom_answer", "zib_problem"
 _KEY = "resource_key"
+FOUND_ROLES = (Role.INDEX_EVENT, Role.STAY, Role.EVENT, Role.LINKED_EVENT)
+"""The roles of events themselves."""
 _OWN_GROUND = (Role.TABLE, Role.CODE, Role.LINK, Role.DETAIL, Role.LINKED_EVENT)
 
 
@@ -203,13 +205,9 @@ class EventElements:
             )  # fmt: skip
 
     def _found(self, chosen: Selection, title: str, use: Use, ground: Sequence[Requirement]) -> Requirement:
-        table = chosen[0].table
-        parts = ("code", "system", "status") if chosen[0].codes is not None else ("status",)
-        columns = tuple(name for part in parts if (name := getattr(self._roles[table], part)) is not None)
-        builds_on = [need.element for need in ground if need.role in _OWN_GROUND]
-        builds_on += [need.element for need in ground if need.role == Role.PATIENT and _uncoded(need.table, chosen)]
+        builds_on = [need.element for need in ground if need.role in _OWN_GROUND or _only_patient(need, chosen)]
         return self.elements.need(
-            use.role, table, columns if chosen[0].codes is not None else (_KEY, *columns), Selected(chosen), title,
+            use.role, chosen[0].table, found_columns(self._roles, chosen[0]), Selected(chosen), title,
             mandatory=use.mandatory and use.found, builds_on=builds_on,
             value_sets=tuple(dict.fromkeys(rows.codes for rows in chosen if rows.codes is not None)),
         )  # fmt: skip
@@ -382,8 +380,16 @@ class EventElements:
         return self.elements.need(Role.PATIENT, table, (key,), AllRows(), title, mandatory=mandatory)
 
 
-def _uncoded(table: str, chosen: Selection) -> bool:
-    return any(rows.table == table and rows.codes is None for rows in chosen)
+def found_columns(roles: Mapping[str, TableRoles], rows: Rows) -> tuple[str, ...]:
+    """The columns by which rows are found: code and status, or without codes just that they are there."""
+    table = roles[rows.table]
+    named = (table.code, table.system, table.status) if rows.codes is not None else (_KEY, table.status)
+    return tuple(name for name in named if name is not None)
+
+
+def _only_patient(need: Requirement, chosen: Selection) -> bool:
+    """Whether it is the link with the patient of a table without codes: nothing else says that there are rows."""
+    return need.role == Role.PATIENT and any(rows.table == need.table and rows.codes is None for rows in chosen)
 
 
 def _lower(title: str) -> str:

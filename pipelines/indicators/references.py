@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile
+from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile, windows_of
 from pipelines.indicators.events import AnyKindOfEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.shapes import (
     ChangeBetween,
     Duration,
     EventWithin,
     FailureToRescue,
+    Point,
     ResponseRate,
     ShareOfVolume,
     TimeToEvent,
@@ -171,10 +172,21 @@ def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
             return
 
 
+def points_asked(indicator: Indicator) -> list[tuple[Point, bool]]:
+    """The points of the index event that an indicator looks at, and whether with their time of day."""
+    points = [(point, False) for window in windows_of(indicator) for point in (window.from_point, window.to_point)]
+    if isinstance(measure := indicator.measure, Duration):
+        both = ((measure.since, measure.since_point), (measure.until, measure.until_point))
+        points += [(point, measure.unit != "days") for event, point in both if event is None]
+    return points
+
+
 def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
     """The events an indicator looks at, also for its variables and its parts, and those they are made of; sorted."""
     cohort = outcome_set.cohorts[indicator.cohort]
-    todo = [cohort.index, *([cohort.stay] if cohort.stay else []), *(name for _, name in _events_of_indicator(indicator))]
+    todo = [cohort.index, *(name for _, name in _events_of_indicator(indicator))]
+    if cohort.stay is not None and any(point == "end" for point, _ in points_asked(indicator)):
+        todo.append(cohort.stay)
     for variable in (*indicator.case_mix, *indicator.stratifiers):
         todo += events_of(outcome_set.variables[variable])
     for part in builds_on(indicator.measure):

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.indicators.definitions import Cohort, Indicator, OutcomeSet, windows_of
+from pipelines.indicators.definitions import Cohort, Indicator, OutcomeSet
 from pipelines.indicators.elements import Check, Requirement, Role
 from pipelines.indicators.event_elements import Elements, EventElements, Use
+from pipelines.indicators.references import points_asked
 from pipelines.indicators.shapes import (
     AllOrNone,
     ChangeBetween,
@@ -119,7 +120,9 @@ class _Derivation:
     def _index(self) -> list[Requirement]:
         """The index event; its side only where an event has to be on the same: it is one more case, not another one."""
         cohort, events = self._cohort, EventElements(self.outcome_set.events, self.elements, self._cohort.index, ())
-        ends, instants = self._points()
+        points = points_asked(self.indicator)
+        ends = cohort.counts != "per_year" and any(point == "end" for point, _ in points)
+        instants = tuple(dict.fromkeys(point for point, with_time in points if with_time))
         use = Use(
             role=Role.INDEX_EVENT,
             found=True,
@@ -140,17 +143,6 @@ class _Derivation:
         measure = self.indicator.measure
         asked = isinstance(measure, EventWithin | TimeToEvent) and measure.same_side
         return asked or any(condition.same_side for condition in self.indicator.conditions)
-
-    def _points(self) -> tuple[bool, tuple[Point, ...]]:
-        """Whether the end of the index event is asked, and which of its points with their time."""
-        points = [point for window in windows_of(self.indicator) for point in (window.from_point, window.to_point)]
-        instants: list[Point] = []
-        if isinstance(measure := self.indicator.measure, Duration):
-            both = ((measure.since, measure.since_point), (measure.until, measure.until_point))
-            own = [point for event, point in both if event is None]
-            points += own
-            instants += own if measure.unit != "days" else []
-        return "end" in points and self._cohort.counts != "per_year", tuple(dict.fromkeys(instants))
 
     def _condition(self, condition: Condition, *, found: bool) -> Iterator[Requirement]:
         if condition.event is not None:
