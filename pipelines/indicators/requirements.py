@@ -79,7 +79,6 @@ def _once(needs: Iterable[Requirement]) -> list[Requirement]:
             known,
             mandatory=known.mandatory or need.mandatory,
             checks=tuple(check for check in Check if check in {*known.checks, *need.checks}),
-            builds_on=tuple(dict.fromkeys([*known.builds_on, *need.builds_on])),
         )
     return list(merged.values())
 
