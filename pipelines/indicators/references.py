@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile, windows_of
-from pipelines.indicators.events import AnyKindOfEvent, RowEvent, ScoreEvent, named_by
+from pipelines.indicators.events import AnyEvent, AnyKindOfEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.shapes import (
     ChangeBetween,
     Duration,
@@ -23,11 +23,15 @@ from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.variables import events_of
 from pipelines.proms.instruments import Instrument
 
+PATIENT_TABLE = "zib_patient"
+
 Problem = tuple[str, str]
 """The field, as a path with dots, and what is wrong with it."""
 
 
-def broken_set(header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]) -> Iterator[Problem]:
+def broken_set(
+    header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> Iterator[Problem]:
     """What is wrong with the references inside `set.yaml`."""
     for name, event in header.events.items():
         for field, what in _broken_event(event, header, instruments, roles):
@@ -52,7 +56,10 @@ def _broken_event(
     match event:
         case RowEvent():
             if event.table not in roles:
-                yield ".table", f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}"
+                yield (
+                    ".table",
+                    f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}",
+                )
                 return
             table = roles[event.table]
             if event.codes is not None and table.codings is None:
@@ -191,13 +198,42 @@ def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
         todo += events_of(outcome_set.variables[variable])
     for part in builds_on(indicator.measure):
         todo += events_named(outcome_set, outcome_set.indicator(part))
-    named: set[str] = set()
+    return sorted(_with_parts(todo, outcome_set))
+
+
+def needed_events(outcome_set: OutcomeSet) -> set[str]:
+    """The events that cohorts, indicators and variables look at, and those they are made of."""
+    todo = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
+    todo += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
+    todo += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
+    return _with_parts(todo, outcome_set)
+
+
+def _with_parts(todo: list[str], outcome_set: OutcomeSet) -> set[str]:
+    """Events, and those they are made of."""
+    found: set[str] = set()
     while todo:
         name = todo.pop()
-        if name not in named:
-            named.add(name)
+        if name not in found:
+            found.add(name)
             todo += named_by(outcome_set.events[name])
-    return sorted(named)
+    return found
+
+
+def about_death(name: str, events: Mapping[str, AnyKindOfEvent]) -> bool:
+    """Whether an event is death, or can be: the only event that stands in the record of the patient."""
+    match events[name]:
+        case RowEvent(table=table):
+            return table == PATIENT_TABLE
+        case AnyEvent(any_of=parts):
+            return any(about_death(part, events) for part in parts)
+        case _:
+            return False
+
+
+def death_events(indicator: Indicator, events: Mapping[str, AnyKindOfEvent]) -> list[str]:
+    """The events of an indicator that are death, or can be."""
+    return [name for _, name in _events_of_indicator(indicator) if about_death(name, events)]
 
 
 def _cycle(field: str, edges: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

@@ -66,7 +66,7 @@ def measure(
         connection.execute(_NO_MOMENT_SCORE)
     for indicator in outcome_set.indicators:
         connection.execute(frame(indicator, outcome_set, wanted), {"as_of": as_of})
-    fill_variables(connection, outcome_set, as_of)
+    fill_variables(connection, outcome_set, roles, as_of)
 
 
 def _wanted_scores(outcome_set: OutcomeSet) -> dict[WantedScore, int]:

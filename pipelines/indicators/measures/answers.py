@@ -21,6 +21,7 @@ from pipelines.indicators.shapes import (
     ShareOfVolume,
     TimeToEvent,
     ValueInWindow,
+    Window,
 )
 
 _EVENT_WITHIN = """
@@ -36,7 +37,7 @@ tally AS ({tally}), answer AS (
 )
 """
 
-_VALUE = """
+_LAST_VALUE = """
 candidate AS MATERIALIZED (SELECT * FROM ({pairs}) WHERE value IS NOT NULL), best AS (
     SELECT * FROM candidate WHERE inside
     QUALIFY row_number() OVER (PARTITION BY index_id ORDER BY {order}) = 1
@@ -47,7 +48,11 @@ candidate AS MATERIALIZED (SELECT * FROM ({pairs}) WHERE value IS NOT NULL), bes
     FROM candidate
     LEFT JOIN best USING (index_id)
     GROUP BY index_id
-), answer AS (
+)
+"""
+
+_VALUE = """
+{found}, answer AS (
     SELECT c.index_id, NULL::VARCHAR AS status,
            CASE WHEN doubt.in_doubt THEN 'event date incomplete'
                 WHEN best.index_id IS NULL AND {unmeasured_is_missing} THEN 'no value' {no_sex} END AS reason,
@@ -63,8 +68,8 @@ candidate AS MATERIALIZED (SELECT * FROM ({pairs}) WHERE value IS NOT NULL), bes
 
 _COMPLETE = "(candidate.low = candidate.high AND best.low = best.high)"
 _ORDER = {
-    "last": "low DESC, high DESC, at DESC NULLS LAST, resource_key, value, text",
-    "first": "high, low, at NULLS FIRST, resource_key, value, text",
+    "last": "low DESC, high DESC, instant DESC NULLS LAST, resource_key, value, text",
+    "first": "high, low, instant NULLS FIRST, resource_key, value, text",
     "lowest": "value, resource_key, low, text",
     "highest": "value DESC, resource_key, low, text",
 }
@@ -103,7 +108,7 @@ part AS (
 
 _VOLUME = f"""
 answer AS (
-    SELECT index_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::BOOLEAN AS numerator,
+    SELECT index_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, true AS numerator,
            NULL::DOUBLE AS value, NULL::DATE AS found_low, NULL::DATE AS found_high, []::{EVIDENCE}[] AS evidence
     FROM followed
 )
@@ -184,15 +189,19 @@ def _value(measure: ValueInWindow) -> str:
         target = f"CASE c.sex {whens} END"
         no_sex = "WHEN c.sex IS NULL OR c.sex NOT IN ('female', 'male') THEN 'sex unknown'"
     has_target = target != "NULL::BOOLEAN"
+    found = pairs("followed", measure.event, measure.window)
     return _VALUE.format(
-        pairs=pairs("followed", measure.event, measure.window),
-        order=_ORDER[measure.pick],
-        doubt=_DOUBT[measure.pick],
+        found=_LAST_VALUE.format(pairs=found, order=_ORDER[measure.pick], doubt=_DOUBT[measure.pick]),
         unmeasured_is_missing=measure.unmeasured == "missing",
         no_sex=no_sex,
         numerator=f"coalesce({target}, false)" if has_target else target,
         event=quote(measure.event),
     )
+
+
+def last_value(cases: str, event: str, window: Window) -> str:
+    """Relations `best` (the row with the last value in the window) and `doubt` (`in_doubt`: it may not be the last)."""
+    return _LAST_VALUE.format(pairs=pairs(cases, event, window), order=_ORDER["last"], doubt=_DOUBT["last"])
 
 
 def _scored(

@@ -40,7 +40,7 @@ LEFT JOIN (
         AND first.low - other.low BETWEEN 0 AND {days}
     WHERE first.event = {first} AND first.low = first.high AND other.value IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY first.institution, first.resource_key, first.low
-                               ORDER BY other.low DESC, other.at DESC NULLS LAST, other.resource_key) = 1
+                               ORDER BY other.low DESC, other.instant DESC NULLS LAST, other.resource_key) = 1
 ) AS o{n} ON o{n}.institution = first.institution AND o{n}.resource_key = first.resource_key AND o{n}.low = first.low
 """
 

@@ -8,9 +8,9 @@ from pipelines.indicators.shapes import Duration
 _FIRST = """
 {name}_candidate AS MATERIALIZED ({candidates}), {name}_first AS (
     SELECT * FROM {name}_candidate WHERE inside
-    QUALIFY row_number() OVER (PARTITION BY index_id ORDER BY high, low, at NULLS FIRST, resource_key, text) = 1
+    QUALIFY row_number() OVER (PARTITION BY index_id ORDER BY high, low, instant NULLS FIRST, resource_key, text) = 1
 ), {name} AS (
-    SELECT index_id, any_value(one.low) AS low, any_value(one.high) AS high, any_value(one.at) AS at,
+    SELECT index_id, any_value(one.low) AS low, any_value(one.high) AS high, any_value(one.instant) AS instant,
            any_value(one.resource_key) AS resource_key, any_value(one.text) AS text, min(other.earliest) AS earliest,
            bool_or(one.index_id IS NULL
                    OR (other.resource_key <> one.resource_key AND coalesce(other.low <= one.high, true)
@@ -23,7 +23,7 @@ _FIRST = """
 
 _INDEX_POINT = """
 {name} AS (
-    SELECT c.index_id, c.{column} AS low, c.{column} AS high, c.{column}_at AS at, NULL::VARCHAR AS resource_key,
+    SELECT c.index_id, c.{column} AS low, c.{column} AS high, c.{column}_instant AS instant, NULL::VARCHAR AS resource_key,
            NULL::VARCHAR AS text, c.{column} AS earliest, false AS in_doubt
     FROM {cases} AS c {where}
 )
@@ -32,7 +32,7 @@ _INDEX_POINT = """
 # The window of what ends the duration opens at its start: `begun` has the cases whose start is known.
 _ANSWER = """
 {since}, begun AS (
-    SELECT c.*, since.low AS since_day, since.at AS since_at
+    SELECT c.*, since.low AS since_day, since.instant AS since_instant
     FROM followed AS c
     JOIN since USING (index_id)
     WHERE NOT since.in_doubt AND since.low = since.high AND {since_is_told}
@@ -67,14 +67,14 @@ def duration(measure: Duration) -> str:
     clock = measure.unit != "days"
     if clock:
         microseconds = _SECONDS[measure.unit] * 1_000_000
-        length = f"date_diff('microsecond', since.at, until.at) / {microseconds}.0"
+        length = f"date_diff('microsecond', since.instant, until.instant) / {microseconds}.0"
     else:
         length = "(until.low - since.low)::DOUBLE"
     return _ANSWER.format(
         since=_since(measure),
         until=_until(measure, clock=clock),
-        since_is_told="since.at IS NOT NULL" if clock else "true",
-        until_is_told="until.at IS NOT NULL" if clock else "true",
+        since_is_told="since.instant IS NOT NULL" if clock else "true",
+        until_is_told="until.instant IS NOT NULL" if clock else "true",
         never_is_missing=measure.never == "missing",
         length=length,
         numerator="NULL::BOOLEAN"
@@ -98,10 +98,10 @@ def _until(measure: Duration, *, clock: bool) -> str:
         column = f"index_{_of(measure.until_point)}"
         where = f"WHERE c.{column} >= c.since_day"
         if clock:
-            where += f" AND coalesce(c.{column}_at >= c.since_at, true)"
+            where += f" AND coalesce(c.{column}_instant >= c.since_instant, true)"
         return _INDEX_POINT.format(name="until", cases="begun", column=column, where=where)
     found = pairs("begun", measure.until, measure.window, point=measure.until_point)
-    earlier = "AND coalesce(p.at >= b.since_at, true)" if clock else ""
+    earlier = "AND coalesce(p.instant >= b.since_instant, true)" if clock else ""
     candidates = f"""
     SELECT p.* REPLACE (p.inside AND p.low >= b.since_day AS inside, greatest(p.earliest, b.since_day) AS earliest)
     FROM ({found}) AS p

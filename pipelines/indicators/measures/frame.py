@@ -166,7 +166,7 @@ def _conditions(indicator: Indicator, outcome_set: OutcomeSet) -> _Parts:
 
 def _judgements(indicator: Indicator, outcome_set: OutcomeSet, parts: _Parts) -> str:
     """The WHEN clauses of what takes a case out before its measure is looked at, in the order of judgement."""
-    steps = [("excluded_reason IS NOT NULL", "'excluded'", "excluded_reason")]
+    steps = [("c.excluded_reason IS NOT NULL", "'excluded'", "c.excluded_reason")]
     if parts.parent is not None:
         steps += [
             ("parent.status <> 'included'", "parent.status", "parent.reason"),
@@ -179,12 +179,12 @@ def _judgements(indicator: Indicator, outcome_set: OutcomeSet, parts: _Parts) ->
     ends.append(f"({_measure_end(indicator, outcome_set)} + {indicator.follow_up_days})")
     steps += [(f"{end} > $as_of", "'pending'", "'follow-up not complete'") for end in dict.fromkeys(ends)]
     if _uses_end(indicator, windows):
-        steps.append(("end_fault IS NOT NULL", "'missing'", "end_fault"))
-        steps.append(("index_end IS NULL", "'pending'", "'still admitted'"))
+        steps.append(("c.end_fault IS NOT NULL", "'missing'", "c.end_fault"))
+        steps.append(("c.index_end IS NULL", "'pending'", "'still admitted'"))
     if _asks_patient(indicator) or death_events(indicator, outcome_set.events):
-        steps.append(("NOT has_record", "'missing'", "'no patient record'"))
+        steps.append(("NOT c.has_record", "'missing'", "'no patient record'"))
     if isinstance(indicator.measure, TimeToEvent) or death_events(indicator, outcome_set.events):
-        steps.append(("death_high < index_date", "'missing'", "'death before index'"))
+        steps.append(("c.death_high < c.index_date", "'missing'", "'death before index'"))
     steps += [(f"({one.holds}) IS NULL", "'missing'", one.doubt) for one in (*parts.exclusions, *parts.denominator)]
     # An exclusion that cannot be told does not matter once it is false whatever its event: AND of three values sees to it.
     return "\n         ".join(f"WHEN {when} THEN {{'status': {s}, 'reason': {r}}}" for when, s, r in steps)
@@ -223,7 +223,7 @@ def _asks_patient(indicator: Indicator) -> bool:
 
 def _because(parts: _Parts) -> str:
     """Evidence of what put the case in, or took it out."""
-    out = "".join(f" WHEN set_aside.status = 'excluded' AND ({one.holds}) THEN {one.evidence}" for one in parts.exclusions)
+    out = "".join(f" WHEN struct_extract(set_aside, 'status') = 'excluded' AND ({one.holds}) THEN {one.evidence}" for one in parts.exclusions)
     lists = [one.evidence for one in parts.denominator]
     if parts.parent is not None:
         lists.append(
@@ -231,7 +231,7 @@ def _because(parts: _Parts) -> str:
             " {'role': 'denominator', 'event': entry.event, 'resource_key': entry.resource_key, 'moment': entry.moment})"
         )
     into = f"list_concat({', '.join(lists)})" if lists else "[]"
-    return f"CASE WHEN excluded_reason IS NOT NULL THEN []{out} WHEN set_aside IS NULL THEN {into} ELSE [] END::{EVIDENCE}[]"
+    return f"CASE WHEN c.excluded_reason IS NOT NULL THEN []{out} WHEN set_aside IS NULL THEN {into} ELSE [] END::{EVIDENCE}[]"
 
 
 def _ending(ends: list[FollowUpEnd]) -> str:

@@ -9,9 +9,8 @@ import duckdb
 
 from pipelines.indicators.definitions import Cohort, OutcomeSet
 from pipelines.indicators.measures.sql import quote
+from pipelines.indicators.references import PATIENT_TABLE
 from pipelines.indicators.table_roles import TableRoles
-
-PATIENT_TABLE = "zib_patient"
 
 # A patient with several records has a sex and a date of birth when they agree. Death as `event` has it.
 _PATIENT = """
@@ -47,8 +46,8 @@ CREATE OR REPLACE TEMP TABLE patient (
 _TABLE = """
 CREATE OR REPLACE TEMP TABLE index_event (
     index_id BIGINT, cohort VARCHAR, institution VARCHAR, patient_key VARCHAR, index_key VARCHAR, index_date DATE,
-    excluded_reason VARCHAR, index_date_at TIMESTAMPTZ, index_text VARCHAR, side VARCHAR, index_end DATE,
-    index_end_at TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN, sex VARCHAR,
+    excluded_reason VARCHAR, index_date_instant TIMESTAMPTZ, index_text VARCHAR, side VARCHAR, index_end DATE,
+    index_end_instant TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN, sex VARCHAR,
     birth_low DATE, birth_high DATE, died BOOLEAN, death_key VARCHAR, death_text VARCHAR, death_low DATE,
     death_high DATE)
 """
@@ -63,8 +62,8 @@ WITH begun AS (
     QUALIFY row_number() OVER (PARTITION BY institution, resource_key ORDER BY low NULLS LAST, text, end_text) = 1
 ), {counted}, placed AS ({placed})
 SELECT (SELECT coalesce(max(index_id), 0) FROM index_event) + row_number() OVER (), {cohort}, placed.institution,
-       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.at, placed.text, placed.side,
-       placed.index_end, placed.index_end_at, placed.end_fault, placed.stay_key, placed.stay_text,
+       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.instant, placed.text, placed.side,
+       placed.index_end, placed.index_end_instant, placed.end_fault, placed.stay_key, placed.stay_text,
        patient.patient_key IS NOT NULL, patient.sex, patient.birth_low, patient.birth_high,
        coalesce(patient.died, false), patient.death_key, patient.death_text, patient.death_low, patient.death_high
 FROM placed
@@ -97,7 +96,7 @@ days AS (
         AND days.joint = counting.joint AND days.low > counting.low + {{apart}}
     GROUP BY days.institution, days.patient_key, days.joint, counting.low
 ), counted AS (
-    SELECT begun.*, {_DATED}
+    SELECT begun.*, CASE WHEN begun.low = begun.high THEN begun.low END AS index_date
     FROM begun
     LEFT JOIN counting ON counting.institution = begun.institution AND counting.patient_key = begun.patient_key
         AND counting.joint = coalesce({{side}}, '') AND counting.low = begun.low
@@ -134,14 +133,14 @@ years AS (
 _NO_STAY = "NULL::VARCHAR AS stay_key, NULL::VARCHAR AS stay_text"
 
 _OWN_END = f"""
-SELECT *, CASE WHEN end_low = end_high THEN end_low END AS index_end, end_at AS index_end_at,
+SELECT *, CASE WHEN end_low = end_high THEN end_low END AS index_end, end_instant AS index_end_instant,
        CASE WHEN end_text IS NOT NULL AND coalesce(end_low <> end_high, true)
             THEN 'event date incomplete' END AS end_fault, {_NO_STAY}
 FROM counted
 """
 
 _YEAR_END = f"""
-SELECT *, make_date(year(index_date), 12, 31) AS index_end, NULL::TIMESTAMPTZ AS index_end_at,
+SELECT *, make_date(year(index_date), 12, 31) AS index_end, NULL::TIMESTAMPTZ AS index_end_instant,
        NULL::VARCHAR AS end_fault, {_NO_STAY}
 FROM counted
 """
@@ -156,7 +155,7 @@ SELECT * EXCLUDE (holds, other_key, other_text, other_low, other_high, other_end
        CASE WHEN holds THEN other_key END AS stay_key, CASE WHEN holds THEN other_text END AS stay_text
 FROM (
     SELECT counted.*, stay.resource_key AS other_key, stay.text AS other_text, stay.end_low AS other_low,
-           stay.end_high AS other_high, stay.end_at AS index_end_at, stay.end_text AS other_end,
+           stay.end_high AS other_high, stay.end_instant AS index_end_instant, stay.end_text AS other_end,
            coalesce(stay.high <= counted.index_date
                     AND (stay.end_text IS NULL OR stay.end_low >= counted.index_date), false) AS holds
     FROM counted

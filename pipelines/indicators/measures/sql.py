@@ -45,7 +45,7 @@ def needs_end(window: Window) -> bool:
 def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, point: Point = "start") -> str:
     """Every case of the relation `cases` with the events of that name that can lie in its window.
 
-    Columns: index_id, resource_key, low, high, at, text, value, `inside` (lies in the window whichever of its days it
+    Columns: index_id, resource_key, low, high, instant, text, value, `inside` (lies in the window whichever of its days it
     was) and `earliest` (the first day in the window that it can be).
     """
     end = "" if point == "start" else "end_"
@@ -55,7 +55,7 @@ def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, po
         else ""
     )
     return f"""
-    SELECT c.index_id, e.resource_key, e.{end}low AS low, e.{end}high AS high, e.{end}at AS at, e.{end}text AS text,
+    SELECT c.index_id, e.resource_key, e.{end}low AS low, e.{end}high AS high, e.{end}instant AS instant, e.{end}text AS text,
            e.value, coalesce(e.{end}low >= {opens(window)} AND e.{end}high <= {closes(window)}, false) AS inside,
            greatest(coalesce(e.{end}low, {EVER}), {opens(window)}) AS earliest
     FROM {cases} AS c
@@ -83,9 +83,9 @@ def tally(found: str, event: str, role: str, days: int) -> str:
     SELECT index_id, {sure} AS sure, count(*) >= {days} AS possible,
            (list(earliest ORDER BY earliest))[{days}] AS found_low, {high} AS found_high,
            ({evidence})[1:{days}] AS evidence
-    FROM (SELECT index_id, low, high, inside, coalesce(inside AND low = high, false) AS complete, earliest,
+    FROM (SELECT index_id, low, high, inside, complete, earliest,
                  min({{'resource_key': resource_key, 'text': text}}) AS one
-          FROM ({found})
+          FROM (SELECT *, coalesce(inside AND low = high, false) AS complete FROM ({found}))
           GROUP BY index_id, low, high, inside, complete, earliest, CASE WHEN NOT complete THEN resource_key END)
     GROUP BY index_id
     """

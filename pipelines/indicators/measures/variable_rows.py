@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import duckdb
 
 from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.measures.answers import last_value
-from pipelines.indicators.measures.charlson import charlson_rows
+from pipelines.indicators.measures.charlson import fill_charlson
 from pipelines.indicators.measures.sql import closes, pairs, quote, tally
 from pipelines.indicators.references import about_death
+from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.variables import UNKNOWN, Age, Comorbidity, LastValue, Presence, SameResource, Sex, Variable
 
 _TABLE = """
@@ -29,9 +31,13 @@ FROM cases AS c
 """
 
 
-def fill_variables(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as_of: date) -> None:
+def fill_variables(
+    connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, roles: Mapping[str, TableRoles], as_of: date
+) -> None:
     """Create table `outcome_variable`: every variable of the set for every case that is followed, in every cohort."""
     connection.execute(_TABLE)
+    if outcome_set.charlson is not None:
+        fill_charlson(connection, outcome_set.charlson, roles)
     for name, variable in outcome_set.variables.items():
         tables, join, category, number = _variable(variable, outcome_set)
         statement = _ROWS.format(
@@ -69,7 +75,8 @@ def _variable(variable: Variable, outcome_set: OutcomeSet) -> tuple[str, str, st
             )
             return "", "", f"CASE {whens} ELSE {quote(variable.otherwise_nl)} END", "NULL"
         case Comorbidity():
-            return charlson_rows(lambda number: _band(variable.bands, number))
+            join = "LEFT JOIN charlson_case AS score ON score.index_id = c.index_id"
+            return "", join, _band(variable.bands, "score.score"), "score.score::DOUBLE"
 
 
 def _presence(variable: Presence, outcome_set: OutcomeSet) -> tuple[str, str, str, str]:
