@@ -9,11 +9,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.formulae.charlson import Charlson, load_charlson
 from pipelines.indicators.events import AnyKindOfEvent, value_sets_of
 from pipelines.indicators.shapes import Condition, FollowUpEnd, Measure, Statistic, Window, statistics_of
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.value_sets import ValueSet, load_value_set
-from pipelines.indicators.variables import Variable
+from pipelines.indicators.variables import Comorbidity, Variable
 from pipelines.proms.definition_file import Definition, definition_error, read_definition
 from pipelines.proms.instruments import Instrument
 from pipelines.proms.plan import Moment, PromPlan, broken_plan, expand_asked, expand_moments
@@ -156,7 +157,8 @@ class SetFile(Definition):
 class OutcomeSet:
     """An outcome set with everything it refers to.
 
-    Indicators are ordered so that each comes after those it is made of, and by file name otherwise; `value_sets` by name.
+    Indicators are ordered so that each comes after those it is made of, and by file name otherwise; `value_sets` by name;
+    `charlson` where a variable asks for it.
     """
 
     id: str
@@ -173,6 +175,7 @@ class OutcomeSet:
     operationalisation: list[str]
     indicators: tuple[Indicator, ...]
     value_sets: dict[str, ValueSet]
+    charlson: Charlson | None = None
 
     def indicator(self, name: str) -> Indicator:
         """The indicator with this id.
@@ -230,6 +233,7 @@ def load_outcome_set(
         operationalisation=header.operationalisation,
         indicators=tuple(in_order(list(indicators.values()))),
         value_sets={name: load_value_set(codes, name) for name in names},
+        charlson=load_charlson(codes) if any(isinstance(v, Comorbidity) for v in header.variables.values()) else None,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.indicators.definitions import UNITS, Cohort, Indicator, SetFile
-from pipelines.indicators.events import AnyKindOfEvent, RowEvent, ScoreEvent, named_by
+from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile
+from pipelines.indicators.events import AnyEvent, AnyKindOfEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.shapes import (
     ChangeBetween,
     Duration,
@@ -21,6 +21,8 @@ from pipelines.indicators.shapes import (
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.variables import events_of
 from pipelines.proms.instruments import Instrument
+
+PATIENT_TABLE = "zib_patient"
 
 Problem = tuple[str, str]
 """The field, as a path with dots, and what is wrong with it."""
@@ -169,6 +171,36 @@ def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
             yield "measure.part", part
         case _:
             return
+
+
+def needed_events(outcome_set: OutcomeSet) -> set[str]:
+    """The events that cohorts, indicators and variables look at, and those they are made of."""
+    todo = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
+    todo += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
+    todo += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
+    needed: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in needed:
+            needed.add(name)
+            todo += named_by(outcome_set.events[name])
+    return needed
+
+
+def about_death(name: str, events: Mapping[str, AnyKindOfEvent]) -> bool:
+    """Whether an event is death, or can be: the only event that stands in the record of the patient."""
+    match events[name]:
+        case RowEvent(table=table):
+            return table == PATIENT_TABLE
+        case AnyEvent(any_of=parts):
+            return any(about_death(part, events) for part in parts)
+        case _:
+            return False
+
+
+def death_events(indicator: Indicator, events: Mapping[str, AnyKindOfEvent]) -> list[str]:
+    """The events of an indicator that are death, or can be."""
+    return [name for _, name in _events_of_indicator(indicator) if about_death(name, events)]
 
 
 def _cycle(field: str, edges: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

@@ -14,34 +14,34 @@ from pipelines.proms.definition_rows import insert_rows
 
 _RESULT_TABLE = """
 CREATE OR REPLACE TABLE indicator_result (
-    institution VARCHAR, outcome_set VARCHAR, indicator VARCHAR, indicator_version VARCHAR, kind VARCHAR,
+    institution VARCHAR, outcome_set VARCHAR, indicator VARCHAR, indicator_version VARCHAR, statistic VARCHAR,
     period VARCHAR, denominator BIGINT, numerator BIGINT, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE,
     group_denominator BIGINT, group_value DOUBLE, pending BIGINT, missing BIGINT, excluded BIGINT, as_of DATE)
 """
 
-_KIND_TABLE = "CREATE OR REPLACE TEMP TABLE indicator_kind (indicator VARCHAR, kind VARCHAR)"
+_STATISTIC_TABLE = "CREATE OR REPLACE TEMP TABLE indicator_statistic (indicator VARCHAR, statistic VARCHAR)"
 
 # An excluded row without a date has no month; it counts in the total only. Sums are taken in a fixed order, so that
 # the same patients give the same number to the last bit, and a rerun no new delivery.
 _COUNTED = """
 WITH patient AS (
-    SELECT outcome_patient.*, indicator_kind.kind,
-           CASE kind WHEN 'proportion' THEN numerator::INTEGER::DOUBLE ELSE value END AS measured
+    SELECT outcome_patient.*, indicator_statistic.statistic, strftime(index_date, '%Y-%m') AS period,
+           CASE statistic WHEN 'proportion' THEN numerator::INTEGER::DOUBLE ELSE value END AS measured
     FROM outcome_patient
-    JOIN indicator_kind USING (indicator)
+    JOIN indicator_statistic USING (indicator)
 ), summed AS (
-    SELECT institution, outcome_set, indicator, indicator_version, kind,
+    SELECT institution, outcome_set, indicator, indicator_version, statistic,
            CASE WHEN grouping(period) = 1 THEN 'total' ELSE period END AS period,
            count(*) FILTER (status = 'included') AS denominator,
-           CASE kind WHEN 'proportion' THEN count(*) FILTER (numerator) END AS numerator,
+           CASE statistic WHEN 'proportion' THEN count(*) FILTER (numerator) END AS numerator,
            avg(measured ORDER BY measured) AS value, stddev_samp(measured ORDER BY measured) AS standard_deviation,
            count(*) FILTER (status = 'pending') AS pending,
            count(*) FILTER (status = 'missing') AS missing,
            count(*) FILTER (status = 'excluded') AS excluded
     FROM patient
     GROUP BY GROUPING SETS (
-        (institution, outcome_set, indicator, indicator_version, kind, period),
-        (institution, outcome_set, indicator, indicator_version, kind))
+        (institution, outcome_set, indicator, indicator_version, statistic, period),
+        (institution, outcome_set, indicator, indicator_version, statistic))
     HAVING grouping(patient.period) = 1 OR patient.period IS NOT NULL
 )
 SELECT *, sum(denominator) OVER everyone AS group_denominator,
@@ -54,7 +54,7 @@ ORDER BY indicator, institution, summed.period
 
 _RESULT = """
 INSERT INTO indicator_result
-SELECT institution, outcome_set, indicator, indicator_version, kind, period, denominator, numerator, value,
+SELECT institution, outcome_set, indicator, indicator_version, statistic, period, denominator, numerator, value,
        ci_low, ci_high, group_denominator, group_value, pending, missing, excluded, $as_of
 FROM counted_result
 """
@@ -68,9 +68,9 @@ def summarise(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as
     has a Wilson interval, a mean a t interval; without patients there is no value, with one no interval of a mean.
     """
     connection.execute(_RESULT_TABLE)
-    connection.execute(_KIND_TABLE)
-    kinds = [(indicator.id, indicator.kind) for indicator in outcome_set.indicators]
-    insert_rows(connection, "indicator_kind", kinds)
+    connection.execute(_STATISTIC_TABLE)
+    statistics = [(indicator.id, indicator.statistic) for indicator in outcome_set.indicators]
+    insert_rows(connection, "indicator_statistic", statistics)
     counted: pa.Table = connection.sql(_COUNTED).to_arrow_table()
     low, high = _bounds(counted)
     counted = counted.append_column("ci_low", pa.array(low, from_pandas=True))
@@ -84,7 +84,7 @@ def summarise(connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as
 
 def _bounds(counted: pa.Table) -> tuple[Floats, Floats]:
     denominator, numerator = _floats(counted, "denominator"), _floats(counted, "numerator")
-    is_proportion = np.array([kind == "proportion" for kind in counted["kind"].to_pylist()], dtype=bool)
+    is_proportion = np.array([name == "proportion" for name in counted["statistic"].to_pylist()], dtype=bool)
     wilson = wilson_interval(numerator, np.where(is_proportion, denominator, 0.0))
     student = t_interval(
         _floats(counted, "value"),

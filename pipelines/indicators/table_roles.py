@@ -34,6 +34,7 @@ class TableRoles(Definition):
     start_text: str | None = None
     end_text: str | None = None
     value: str | None = None
+    comparators: dict[str, str] = Field(default_factory=dict)
     laterality: str | None = None
     deceased: str | None = None
 
