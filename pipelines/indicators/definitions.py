@@ -31,7 +31,8 @@ class Cohort(Definition):
         index: the event that starts it.
         counts: `each` row by itself; `each_day` once per patient and day (the smallest resource key stands for it);
             the `first` of a patient; or `per_year`: a patient once for every calendar year in which the event's row
-            (from its start to its end, or open) has a day: the index date is 1 January, its end 31 December.
+            (from its start to its end, or open) has a day: the index date is 1 January, its end 31 December. Of
+            several rows in a year the one that started last stands for it.
         apart_days: with `each_day`, an event up to so many days after one that counts belongs to that one.
         by_side: with `each_day`, left and right count by themselves; an unknown side and both sides are sides too.
         stay: an event with an end (an admission) that holds the index date: its end is the end of the index event. Without
