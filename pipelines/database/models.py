@@ -116,14 +116,17 @@ class OutcomePatient(Base):
 
 
 class IndicatorResult(Base):
-    """One indicator of one institution in one month (`YYYY-MM`) or in `total`."""
+    """One indicator of one institution in one period and stratum (docs/tables.md)."""
 
     __tablename__ = "indicator_result"
 
     outcome_set: Mapped[str] = mapped_column(primary_key=True)
     institution: Mapped[str] = mapped_column(primary_key=True)
     indicator: Mapped[str] = mapped_column(primary_key=True)
+    period_kind: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
+    stratifier: Mapped[str] = mapped_column(primary_key=True)
+    stratum: Mapped[str] = mapped_column(primary_key=True)
     indicator_version: Mapped[str]
     statistic: Mapped[str]
     denominator: Mapped[int]
@@ -133,9 +136,39 @@ class IndicatorResult(Base):
     ci_high: Mapped[float | None]
     group_denominator: Mapped[int | None]
     group_value: Mapped[float | None]
+    benchmark: Mapped[float | None]
+    expected: Mapped[float | None]
+    oe: Mapped[float | None]
+    oe_low: Mapped[float | None]
+    oe_high: Mapped[float | None]
+    reliability: Mapped[float | None]
+    comparable: Mapped[str]
+    rank: Mapped[int | None]
     pending: Mapped[int]
     missing: Mapped[int]
     excluded: Mapped[int]
+    outside: Mapped[int]
+    as_of: Mapped[date]
+
+
+class CaseMix(Base):
+    """The case-mix model of an indicator, how good it is, or why there is none."""
+
+    __tablename__ = "case_mix_model"
+
+    outcome_set: Mapped[str] = mapped_column(primary_key=True)
+    indicator: Mapped[str] = mapped_column(primary_key=True)
+    indicator_version: Mapped[str]
+    model: Mapped[dict[str, Any] | None]
+    data_version: Mapped[str | None]
+    patients: Mapped[int | None]
+    events: Mapped[int | None]
+    c_statistic: Mapped[float | None]
+    brier: Mapped[float | None]
+    calibration_intercept: Mapped[float | None]
+    calibration_slope: Mapped[float | None]
+    hosmer_lemeshow_p: Mapped[float | None]
+    problem: Mapped[str | None]
     as_of: Mapped[date]
 
 
