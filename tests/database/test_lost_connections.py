@@ -1,4 +1,4 @@
-"""A database that goes away in the middle of a transaction: nothing half stays, the error is Transient, a rerun ends."""
+"""A database that goes away in the middle of a transaction: nothing half stays, and a rerun finishes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from serving_databases import Databases, PostgresServer
-from test_database_store import COUNTS, LANDED, outcomes, quarantined, results
+from example_rows import COUNTS, LANDED, outcomes, quarantined, results
+from serving_databases import Databases, PostgresServer, only_postgres
 
+from pipelines.database import bulk
 from pipelines.database.models import Batch, IndicatorResult, OutcomePatient, Quarantine, UnmappedCode, table_of
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import read_results, record_batch, record_delivery, replace_results
 from pipelines.database.terminology import replace_unmapped
 from pipelines.errors import TerminalError, TransientError
 from pipelines.terminology.unmapped import UNMAPPED_CODE_SCHEMA
-
-only_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 
 
 def rows_of(engine: sa.Engine) -> tuple[int, list[str]]:
@@ -53,9 +53,7 @@ def test_a_connection_broken_during_a_copy_is_transient_too(
 ) -> None:
     url = engine.url.render_as_string(hide_password=False)
     write(engine, 2, "before")
-    monkeypatch.setattr("pipelines.database.bulk._CHUNK_ROWS", 1000)
-    from pipelines.database import bulk
-
+    monkeypatch.setattr(bulk, "_CHUNK_ROWS", 1000)
     real, copies = bulk._copy, []
 
     def broken_off(connection: sa.Connection, name: str, rows: object) -> None:
@@ -162,19 +160,13 @@ def _write_batch(engine: sa.Engine) -> None:
             connection, batch_id="b1", institution="a", landed_at=LANDED, counts=COUNTS, state="loaded",
             quarantine=[quarantined("A", line) for line in range(200)],
         )  # fmt: skip
-        replace_unmapped(connection, "b1", pa_table(unmapped, 50))
+        replace_unmapped(connection, "b1", pa.Table.from_pylist([unmapped] * 50, UNMAPPED_CODE_SCHEMA))
     with transaction(engine) as connection:
         replace_results(connection, "knee", outcomes("knee", 300), results("knee"))
         record_delivery(
             connection, registry="lroi", outcome_set="knee", as_of=LANDED.date(), content_sha256="x", path="p",
             created_at=LANDED,
         )  # fmt: skip
-
-
-def pa_table(row: dict[str, object], count: int) -> object:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist([row] * count, UNMAPPED_CODE_SCHEMA)
 
 
 def everything(url: str) -> dict[str, list[str]]:
