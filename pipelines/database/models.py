@@ -27,6 +27,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         int: BigInteger(),
         list[dict[str, Any]]: JSON(),
+        dict[str, Any]: JSON(),
     }
 
 

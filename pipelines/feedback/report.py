@@ -75,14 +75,20 @@ def write_report(
     return write_page(out / f"{institution}.html", html)
 
 
-def write_index(institutions: Sequence[str], *, outcome_set: OutcomeSet, as_of: date, out: Path) -> Path:
-    """Write `<out>/index.html`, which links the report of every institution.
+def write_index(reports: Sequence[Path], *, outcome_sets: Sequence[OutcomeSet], as_of: date, out: Path) -> Path:
+    """Write `<out>/index.html`, which links every report below `out`, per outcome set.
 
     Raises:
         TransientError: the file could not be written.
     """
-    links = [(name, quote(f"{name}.html")) for name in sorted(institutions)]
-    html = render("index.html.j2", links=links, outcome_set=outcome_set, as_of=long_date(as_of))
+    groups = [
+        (
+            each.title_nl,
+            [(page.stem, f"{each.id}/{quote(page.name)}") for page in reports if page.parent.name == each.id],
+        )
+        for each in outcome_sets
+    ]
+    html = render("index.html.j2", groups=[group for group in groups if group[1]], as_of=long_date(as_of))
     return write_page(out / "index.html", html)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -41,6 +42,26 @@ class Adjustment:
     model: CaseMixModel | None
     quality: ModelQuality | None
     problem: str | None
+
+    def as_row(self, outcome_set: str, as_of: date) -> dict[str, Any]:
+        """As a row of `case_mix_model` (docs/tables.md)."""
+        model, quality = self.model, self.quality
+        return {
+            "outcome_set": outcome_set,
+            "indicator": self.indicator,
+            "indicator_version": self.indicator_version,
+            "model": None if model is None else model.to_dict(),
+            "data_version": None if model is None else model.data_version,
+            "patients": None if model is None else model.patients,
+            "events": None if model is None else model.events,
+            "c_statistic": None if quality is None else quality.c_statistic,
+            "brier": None if quality is None else quality.brier,
+            "calibration_intercept": None if quality is None else quality.intercept,
+            "calibration_slope": None if quality is None or np.isnan(quality.slope) else quality.slope,
+            "hosmer_lemeshow_p": None if quality is None or np.isnan(quality.p_value) else quality.p_value,
+            "problem": self.problem,
+            "as_of": as_of,
+        }
 
 
 def adjust(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -192,7 +192,7 @@ def _missing(name: str) -> Indicator:
 
 
 def load_outcome_set(
-    folder: Path, codes: Path, instruments: Sequence[Instrument], roles: dict[str, TableRoles]
+    folder: Path, codes: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
 ) -> OutcomeSet:
     """Read an outcome set, its indicators and the value sets they name.
 
@@ -259,3 +259,23 @@ def windows_of(indicator: Indicator) -> Iterator[Window]:
     window = getattr(indicator.measure, "window", None)
     if isinstance(window, Window):
         yield window
+
+
+def load_outcome_sets(
+    mappings: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> tuple[OutcomeSet, ...]:
+    """Every outcome set below `mappings/outcome_sets`, by name.
+
+    Raises:
+        TerminalError: as `load_outcome_set`, or OUTCOME-DEFINITION when two sets have an indicator of one name.
+    """
+    folders = sorted(path.parent for path in (mappings / "outcome_sets").glob("*/set.yaml"))
+    sets = tuple(load_outcome_set(folder, mappings / "codes", instruments, roles) for folder in folders)
+    first: dict[str, str] = {}
+    for outcome_set in sets:
+        for indicator in outcome_set.indicators:
+            if first.setdefault(indicator.id, outcome_set.id) != outcome_set.id:
+                path = mappings / "outcome_sets" / outcome_set.id / f"{indicator.id}.yaml"
+                what = f"field 'id': outcome set {first[indicator.id]} has an indicator {indicator.id} too"
+                raise definition_error(path, what, ERROR_CODE, "id")
+    return sets
