@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_explain import explain
 from pipelines.cli_indicators import app as indicators_app
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
@@ -37,6 +38,7 @@ app.add_typer(proms, name="proms")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(indicators_app, name="indicators")
 app.command()(terminology)
+app.command()(explain)
 
 
 def main() -> None:

@@ -36,6 +36,12 @@ _REASONS = {
     "no patient record": "er is geen patiëntgegeven waaruit blijkt of de patiënt nog leeft",
     "death before index": "volgens de gegevens overleed de patiënt al voor deze gebeurtenis; dat kan niet kloppen",
     "no value": "er is in de periode geen bruikbare waarde vastgelegd",
+    "no start": "het begin is niet vastgelegd",
+    "no end": "het einde is niet vastgelegd",
+    "no such event": "dat is niet vastgelegd",
+    "time not recorded": "er is wel een datum, maar geen tijd vastgelegd",
+    "sex unknown": "het geslacht is niet vastgelegd, en het doel verschilt per geslacht",
+    "no part applies": "geen van de onderdelen is van toepassing",
     "no score before": "er is geen bruikbare vragenlijst van het eerste meetmoment",
     "no score after": "er is geen bruikbare vragenlijst van het laatste meetmoment",
     "no score before and after": "er zijn geen bruikbare vragenlijsten van beide meetmomenten",
@@ -102,13 +108,13 @@ class _Story:
             case "included":
                 return "Telt mee."
             case "excluded":
-                return f"Telt niet mee (uitgesloten), omdat {why}."
+                return f"Telt niet mee (uitgesloten): {why}."
             case "outside":
-                return f"Telt niet mee: hoort niet bij de groep, omdat {why}."
+                return f"Telt niet mee (hoort niet bij de groep): {why}."
             case "pending":
                 return f"Telt nog niet mee: {why}."
             case _:
-                return f"Er is geen antwoord, omdat {why}."
+                return f"Er is geen antwoord: {why}."
 
     def _reason(self) -> str:
         reason = self.outcome.reason or ""
@@ -117,18 +123,19 @@ class _Story:
         condition = next((each for each in self.indicator.conditions if each.rule == reason), None)
         if condition is None:
             return self._other_reason(reason)
-        negation = "geen " if self.outcome.status == "outside" else ""
         where = f" ({self._window(condition.window)})" if condition.window else ""
-        return f"er {negation}sprake is van {_without_article(condition) if negation else condition.title_nl}{where}"
+        negation = "geen " if self.outcome.status == "outside" else ""
+        what = _without_article(condition) if negation else condition.title_nl
+        return f"er is {negation}sprake van {what}{where}"
 
     def _other_reason(self, reason: str) -> str:
         event = self.outcome_set.events.get(reason)
         if event is not None:
-            return f"er sprake was van {event.title_nl}"
+            return f"er was eerder sprake van {event.title_nl}"
         other = next((each for each in self.outcome_set.indicators if each.id == reason), None)
         if other is not None:
-            return f"het antwoord bij '{other.title_nl}' nee is"
-        return f"'{reason}'"
+            return f"het antwoord bij '{other.title_nl}' is nee"
+        return reason
 
     def _answer(self) -> Iterator[str]:
         if self.outcome.status != "included":
@@ -217,7 +224,9 @@ class _Story:
         if name in self.outcome_set.events:
             return self.outcome_set.events[name].title_nl
         other = next((each for each in self.outcome_set.indicators if each.id == name), None)
-        return f"'{other.title_nl}'" if other else name
+        if other is not None:
+            return f"'{other.title_nl}'"
+        return f"vragenlijst {name.replace('/', ', ')}" if "/" in name else name
 
     def _days_from_index(self, moment: str | None) -> str:
         if moment is None or self.outcome.index_date is None or len(moment) < len("2024-01-15"):
