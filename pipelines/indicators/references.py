@@ -28,7 +28,9 @@ Problem = tuple[str, str]
 """The field, as a path with dots, and what is wrong with it."""
 
 
-def broken_set(header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]) -> Iterator[Problem]:
+def broken_set(
+    header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> Iterator[Problem]:
     """What is wrong with the references inside `set.yaml`."""
     for name, event in header.events.items():
         for field, what in _broken_event(event, header, instruments, roles):
@@ -53,7 +55,10 @@ def _broken_event(
     match event:
         case RowEvent():
             if event.table not in roles:
-                yield ".table", f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}"
+                yield (
+                    ".table",
+                    f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}",
+                )
                 return
             table = roles[event.table]
             if event.codes is not None and table.codings is None:
@@ -177,16 +182,25 @@ def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
 
 def needed_events(outcome_set: OutcomeSet) -> set[str]:
     """The events that cohorts, indicators and variables look at, and those they are made of."""
-    todo = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
-    todo += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
-    todo += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
-    needed: set[str] = set()
+    names = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
+    names += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
+    names += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
+    return _with_parts(names, outcome_set.events)
+
+
+def planned_events(cohorts: Mapping[str, Cohort], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    """The events that are planned, and those they are made of: only due lists look at them."""
+    return _with_parts([cohort.planned for cohort in cohorts.values() if cohort.planned is not None], events)
+
+
+def _with_parts(names: Sequence[str], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    todo, found = list(names), set[str]()
     while todo:
         name = todo.pop()
-        if name not in needed:
-            needed.add(name)
-            todo += named_by(outcome_set.events[name])
-    return needed
+        if name not in found:
+            found.add(name)
+            todo += named_by(events[name]) if name in events else []
+    return found
 
 
 def about_death(name: str, events: Mapping[str, AnyKindOfEvent]) -> bool:
