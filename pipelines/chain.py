@@ -522,8 +522,14 @@ class Chain:
 
     @property
     def rules_version(self) -> str:
-        """What the accepted rows of a batch rest on: mappings and expectations."""
-        return f"{self.versions['mapping']}/{self.versions['expectations']}"
+        """What the accepted rows of a batch rest on: mappings, expectations, and the code systems that are known.
+
+        Other files of `mappings` (codes, questionnaires) touch the rows only by the systems and codes they name.
+        """
+        known = self._catalogue.known_codes
+        named = "\0".join([*sorted(known.systems), "", *sorted(known.odd_codes)])
+        digest = hashlib.sha256(named.encode()).hexdigest()[:12]
+        return f"{self.versions['mapping']}/{self.versions['expectations']}/{digest}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id
