@@ -217,9 +217,10 @@ class EventElements:
             day = column(self._roles, event.table, "date")
             role = Role.INDEX_DATE if use.role == Role.INDEX_EVENT else Role.EVENT_DATE
             yield self._of_rows(role, rows, day, f"Datum van: {_lower(title)}", use, date_column=day)
-        if use.ends or use.open_ends or event.at == "end":
+        open_ends = use.open_ends or event.lasts_at_least is not None
+        if use.ends or open_ends or event.at == "end":
             end, name = column(self._roles, event.table, "end_text"), f"Einde van: {_lower(title)}"
-            if use.open_ends and not use.ends:
+            if open_ends and not use.ends:
                 yield self._of_rows(Role.END, rows, end, name, replace(use, mandatory=False), checks=(Check.CLOSED,))
             else:
                 yield self._of_rows(Role.END, rows, end, name, use)
