@@ -50,6 +50,7 @@ from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
+from pipelines.indicators.table_roles import TableRoles, load_table_roles
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.settings import Settings, pseudonym_key, settings
@@ -137,7 +138,11 @@ class Chain:
     @cached_property
     def _outcome_set(self) -> OutcomeSet:
         folder = self._options.mappings / "outcome_sets" / OUTCOME_SET
-        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments)
+        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments, self._table_roles)
+
+    @cached_property
+    def _table_roles(self) -> dict[str, TableRoles]:
+        return load_table_roles(self._options.mappings / "table_roles.yaml")
 
     def land(self, export: Export, *, now: datetime) -> Batch:
         """Copy an export into the landing zone."""
@@ -311,7 +316,7 @@ class Chain:
             connection = open_duckdb(Path(spill), memory="1GB")
             self._lake.attach(connection, self._table_names)
             score(connection, self._instruments, response_pattern=self._options.prom_response_pattern)
-            evaluate(connection, self._outcome_set, as_of)
+            evaluate(connection, self._outcome_set, self._table_roles, as_of)
             proms = prom_tables(connection, self._outcome_set, self._instruments, as_of)
             with transaction(self.engine) as stored:
                 replace_results(
@@ -517,8 +522,14 @@ class Chain:
 
     @property
     def rules_version(self) -> str:
-        """What the accepted rows of a batch rest on: mappings and expectations."""
-        return f"{self.versions['mapping']}/{self.versions['expectations']}"
+        """What the accepted rows of a batch rest on: mappings, expectations, and the code systems that are known.
+
+        Other files of `mappings` (codes, questionnaires) touch the rows only by the systems and codes they name.
+        """
+        known = self._catalogue.known_codes
+        named = "\0".join([*sorted(known.systems), "", *sorted(known.odd_codes)])
+        digest = hashlib.sha256(named.encode()).hexdigest()[:12]
+        return f"{self.versions['mapping']}/{self.versions['expectations']}/{digest}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id

@@ -168,7 +168,7 @@ def _elements(run: Content, institution: Content) -> list[dict[str, Any]]:
         place = " ".join([each["table"] + ":", ", ".join(each["columns"])])
         place += f"; zib {each['zib']}" if each["zib"] else ""
         place += f" {each['concept']}" if each["concept"] else ""
-        place += f"; waardelijst {each['value_set']}" if each["value_set"] else ""
+        place += f"; waardelijst {', '.join(each['value_sets'])}" if each["value_sets"] else ""
         groups.setdefault(each["table"], []).append(
             {
                 "title": each["title_nl"],

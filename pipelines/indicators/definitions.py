@@ -208,7 +208,7 @@ def load_outcome_set(
     from pipelines.indicators.references import broken_indicator, broken_set, in_order
 
     path = folder / "set.yaml"
-    header = _load_header(path, instruments)
+    header = load_header(path, instruments)
     for field, what in broken_set(header, instruments, roles):
         raise definition_error(path, f"field '{field}': {what}", ERROR_CODE, field)
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
@@ -238,7 +238,12 @@ def load_outcome_set(
     )
 
 
-def _load_header(path: Path, instruments: Sequence[Instrument]) -> SetFile:
+def load_header(path: Path, instruments: Sequence[Instrument]) -> SetFile:
+    """Read `set.yaml` with its repeated moments written out.
+
+    Raises:
+        TerminalError: OUTCOME-DEFINITION, naming the file and the field.
+    """
     header = read_definition(path, SetFile, ERROR_CODE)
     proms, moments = expand_asked(header.proms, header.moments), expand_moments(header.moments)
     for what in broken_plan(proms, moments, list(header.cohorts), instruments):
@@ -254,4 +259,3 @@ def windows_of(indicator: Indicator) -> Iterator[Window]:
     window = getattr(indicator.measure, "window", None)
     if isinstance(window, Window):
         yield window
-

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile
+from pipelines.indicators.definitions import UNITS, Cohort, Indicator, OutcomeSet, SetFile, windows_of
 from pipelines.indicators.events import AnyEvent, AnyKindOfEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.shapes import (
     ChangeBetween,
     Duration,
     EventWithin,
     FailureToRescue,
+    Point,
     ResponseRate,
     ShareOfVolume,
     TimeToEvent,
@@ -28,7 +29,9 @@ Problem = tuple[str, str]
 """The field, as a path with dots, and what is wrong with it."""
 
 
-def broken_set(header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]) -> Iterator[Problem]:
+def broken_set(
+    header: SetFile, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> Iterator[Problem]:
     """What is wrong with the references inside `set.yaml`."""
     for name, event in header.events.items():
         for field, what in _broken_event(event, header, instruments, roles):
@@ -53,7 +56,10 @@ def _broken_event(
     match event:
         case RowEvent():
             if event.table not in roles:
-                yield ".table", f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}"
+                yield (
+                    ".table",
+                    f"mappings/table_roles.yaml has no table {event.table}; it has {', '.join(sorted(roles))}",
+                )
                 return
             table = roles[event.table]
             if event.codes is not None and table.codings is None:
@@ -62,6 +68,8 @@ def _broken_event(
                 yield ".value", f"{event.table} has no value column (mappings/table_roles.yaml): name a value_column"
             if event.at == "end" and table.end_text is None:
                 yield ".at", f"{event.table} has no end (mappings/table_roles.yaml)"
+            if event.lasts_at_least is not None and table.end_text is None:
+                yield ".lasts_at_least", f"{event.table} has no end (mappings/table_roles.yaml)"
         case ScoreEvent():
             if (event.instrument, event.score) not in _scores(instruments):
                 yield "", f"no instrument gives {event.instrument}/{event.score}"
@@ -85,15 +93,39 @@ def broken_indicator(
     if indicator.unit_of_counting not in UNITS[cohort.counts]:
         allowed = " or ".join(UNITS[cohort.counts])
         yield "unit_of_counting", f"has to be {allowed}: cohort {indicator.cohort} counts {cohort.counts}"
-    for field, name in _events_of_indicator(indicator):
-        if name not in header.events:
-            yield field, _no_event(name, header)
     for field in ("case_mix", "stratifiers"):
         for name in getattr(indicator, field):
             if name not in header.variables:
                 yield field, f"set.yaml has no variable {name}; it has {', '.join(header.variables) or 'none'}"
+    yield from _broken_events(indicator, header)
     yield from _broken_moments(indicator, header)
     yield from _broken_parts(indicator, others)
+    yield from _broken_follow_up(indicator)
+
+
+def _broken_events(indicator: Indicator, header: SetFile) -> Iterator[Problem]:
+    named = list(_events_of_indicator(indicator))
+    planned = planned_events(header.cohorts, header.events)
+    for field, name in named:
+        if name not in header.events:
+            yield field, _no_event(name, header)
+        elif name in planned:
+            yield field, f"event {name} is planned: only due lists look at it"
+
+
+def _broken_follow_up(indicator: Indicator) -> Iterator[Problem]:
+    shape = indicator.measure.shape
+    if shape in ("time_to_event", "all_or_none", "share_of_volume"):
+        if indicator.follow_up_ends:
+            yield "follow_up_ends", f"does not go with {shape}"
+        if indicator.follow_up_days:
+            yield "follow_up_days", f"does not go with {shape}"
+    for place, end in enumerate(indicator.follow_up_ends):
+        if end.means in ("met", "not_met") and indicator.statistic != "proportion":
+            yield (
+                f"follow_up_ends.{place}.means",
+                "only an answer of yes or no can be met or not_met: take excluded or missing",
+            )
 
 
 def _broken_moments(indicator: Indicator, header: SetFile) -> Iterator[Problem]:
@@ -173,18 +205,50 @@ def _events_of_indicator(indicator: Indicator) -> Iterator[tuple[str, str]]:
             return
 
 
+def points_asked(indicator: Indicator) -> list[tuple[Point, bool]]:
+    """The points of the index event that an indicator looks at, and whether with their time of day."""
+    points = [(point, False) for window in windows_of(indicator) for point in (window.from_point, window.to_point)]
+    if isinstance(measure := indicator.measure, Duration):
+        both = ((measure.since, measure.since_point), (measure.until, measure.until_point))
+        points += [(point, measure.unit != "days") for event, point in both if event is None]
+    return points
+
+
+def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
+    """The events an indicator looks at, also for its variables and its parts, and those they are made of; sorted."""
+    cohort = outcome_set.cohorts[indicator.cohort]
+    todo = [cohort.index, *(name for _, name in _events_of_indicator(indicator))]
+    if cohort.stay is not None and any(point == "end" for point, _ in points_asked(indicator)):
+        todo.append(cohort.stay)
+    for variable in (*indicator.case_mix, *indicator.stratifiers):
+        todo += events_of(outcome_set.variables[variable])
+    for part in builds_on(indicator.measure):
+        todo += events_named(outcome_set, outcome_set.indicator(part))
+    return sorted(_with_parts(todo, outcome_set.events))
+
+
 def needed_events(outcome_set: OutcomeSet) -> set[str]:
     """The events that cohorts, indicators and variables look at, and those they are made of."""
-    todo = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
-    todo += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
-    todo += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
-    needed: set[str] = set()
+    names = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
+    names += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
+    names += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
+    return _with_parts(names, outcome_set.events)
+
+
+def planned_events(cohorts: Mapping[str, Cohort], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    """The events that are planned, and those they are made of: only due lists look at them."""
+    return _with_parts([cohort.planned for cohort in cohorts.values() if cohort.planned is not None], events)
+
+
+def _with_parts(names: Sequence[str], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    """Events, and those they are made of."""
+    todo, found = list(names), set[str]()
     while todo:
         name = todo.pop()
-        if name not in needed:
-            needed.add(name)
-            todo += named_by(outcome_set.events[name])
-    return needed
+        if name not in found:
+            found.add(name)
+            todo += named_by(events[name]) if name in events else []
+    return found
 
 
 def about_death(name: str, events: Mapping[str, AnyKindOfEvent]) -> bool:

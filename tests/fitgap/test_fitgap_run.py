@@ -190,7 +190,7 @@ def test_a_planted_gap_leaves_the_other_indicators_as_they_are(planted: Content)
     assert verdict(planted, "hip-mortality-30d", "own-questionnaires")["status"] in ("ready", "partly")
     gaps = verdict(planted, "hip-mortality-30d", "no-responses")["gaps"]
     assert {gap["key"] for gap in gaps} <= {
-        "zib_patient.deceased@patients-of:primary-total-hip-arthroplasty:completed:recorded"
+        "zib_patient.deceased@patients-of:zib_procedure/primary-total-hip-arthroplasty:completed:recorded"
     }
 
 
