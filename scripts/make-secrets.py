@@ -20,7 +20,7 @@ def main() -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def keep(name: str, make: Callable[[], str]) -> str:
-        """The content of a secret, made when it is not there. Containers read it as users of their own: 0444 in 0700."""
+        """The content of a secret, made when it is not there; readable for containers, in a shut folder."""
         path = folder / name
         if not path.exists():
             path.write_text(make(), encoding="utf-8")

@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 @dataclass(frozen=True)
 class Native:
-    """What stands in for the network and the mounts of the containers: texts to replace in commands and environments."""
+    """What stands in for the network and the mounts of the containers: texts to replace."""
 
     replacements: Mapping[str, str]
 

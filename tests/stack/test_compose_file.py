@@ -50,7 +50,7 @@ def test_every_image_is_pinned_and_no_service_is_root(name: str) -> None:
 
 def test_the_image_of_our_own_has_the_version_of_the_project_and_is_built_from_the_lock() -> None:
     (version,) = re.findall(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert OWN_IMAGE == f"uitkomststroom:{version}"
+    assert f"uitkomststroom:{version}" == OWN_IMAGE
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     (base,) = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     assert PINNED.fullmatch(base)
