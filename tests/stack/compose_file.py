@@ -23,6 +23,8 @@ class Native:
     """What stands in for the network and the mounts of the containers: texts to replace."""
 
     replacements: Mapping[str, str]
+    variables: Mapping[str, str]
+    """What `.env` says."""
 
     def command(self, service: str) -> list[str]:
         """The command of a service."""
@@ -31,15 +33,13 @@ class Native:
     def health_check(self, service: str) -> list[str]:
         """The command that tells whether a service is well."""
         kind, *words = SERVICES[service]["healthcheck"]["test"]
-        assert kind == "CMD"
-        return [self._text(word) for word in words]
+        return [self._text(word) for word in (words if kind == "CMD" else ["sh", "-c", *words])]
 
     def environment(self, service: str) -> dict[str, str]:
         """The environment of a service."""
-        return {name: self._text(value) for name, value in SERVICES[service]["environment"].items()}
+        return {name: self._text(value) for name, value in SERVICES[service].get("environment", {}).items()}
 
     def _text(self, text: str) -> str:
-        text = _VARIABLE.sub(lambda found: found[2], text).replace("$$", "$")
-        for old, new in self.replacements.items():
-            text = text.replace(old, new)
-        return text
+        text = _VARIABLE.sub(lambda found: self.variables.get(found[1], found[2]), text).replace("$$", "$")
+        olds = "|".join(map(re.escape, self.replacements))  # in one pass: what was put in is not replaced again
+        return re.sub(olds, lambda found: self.replacements[found[0]], text)

@@ -23,7 +23,9 @@ from serving_databases import PostgresServer
 
 from pipelines.synthetic.export import synthesise
 
-SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+SERVICES = {"LocalExecutor": AIRFLOW, "CeleryExecutor": ("redis", *AIRFLOW, "worker")}
+"""By executor the services that stay, in the order in which they start."""
 AS_OF = "2025-12-31"
 ENOUGH = 240.0
 """Seconds for Airflow's services to come up, and for a run, on a machine that is busy with other work."""
@@ -32,15 +34,16 @@ ENOUGH = 240.0
 class Stack:
     """The running services and what they share."""
 
-    def __init__(self, folder: Path, postgres: PostgresServer) -> None:
+    def __init__(self, folder: Path, postgres: PostgresServer, executor: str) -> None:
+        self.services = SERVICES[executor]
         self.home, self.exports, self.secrets = folder / "home", folder / "exports", folder / "secrets"
         self.home.mkdir()
         self.exports.mkdir()
         self.database = postgres.new_database()
         self._logs = folder / "logs"
         self._logs.mkdir()
-        self._make_secrets(postgres.new_database())
-        api, scheduler = _free_port(), _free_port()
+        api, scheduler, redis, task_logs, trigger_logs = (_free_port() for _ in range(5))
+        self._make_secrets(postgres.new_database(), redis)
         self.api = f"http://127.0.0.1:{api}"
         self._native = Native(
             {
@@ -50,19 +53,31 @@ class Stack:
                 "127.0.0.1:8080": f"127.0.0.1:{api}",
                 "8080": str(api),
                 "8974": str(scheduler),
-            }
+                "redis-cli": f"redis-cli -p {redis}",
+                "$HOSTNAME": socket.gethostname(),
+            },
+            {"EXECUTOR": executor},
         )
+        # In containers each has a network of its own; here others may have these ports.
+        self._ports = {
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(task_logs),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
+        }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def _make_secrets(self, airflow: str) -> None:
+    def _make_secrets(self, airflow: str, redis: int) -> None:
         subprocess.run([sys.executable, ROOT / "scripts" / "make-secrets.py", self.secrets, "noord"], check=True)
-        urls = {
-            "uitkomst_database_url": self.database,
-            "airflow_database_url": airflow.replace("+psycopg", "+psycopg2"),
-        }
-        for name, url in urls.items():
-            (self.secrets / name).chmod(0o600)
-            (self.secrets / name).write_text(url, encoding="utf-8")
+        airflow = airflow.replace("+psycopg", "+psycopg2")
+        self._change_secret("uitkomst_database_url", lambda _: self.database)
+        self._change_secret("airflow_database_url", lambda _: airflow)
+        self._change_secret("celery_result_backend", lambda _: f"db+{airflow}")
+        self._change_secret("celery_broker_url", lambda url: url.replace("redis:6379", f"127.0.0.1:{redis}"))
+        self._change_secret("redis_config", lambda text: f"{text}port {redis}\ndir {self._logs}\n")
+
+    def _change_secret(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.secrets / name
+        path.chmod(0o600)
+        path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
     def run(self, service: str) -> None:
         """Run a service that ends by itself."""
@@ -85,7 +100,7 @@ class Stack:
 
     def _environment(self, service: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("UITKOMST_", "AIRFLOW"))}
-        return {**kept, **self._native.environment(service)}
+        return {**kept, **self._native.environment(service), **self._ports}
 
     def is_well(self, service: str) -> bool:
         """Whether the service lives and its health check says that it is well."""
@@ -164,25 +179,29 @@ def wait_for(what: str, condition: Callable[[], Any], stack: Stack) -> None:
     end = time.monotonic() + ENOUGH
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not in time\n" + "\n".join(stack.log(service) for service in SERVICES))
+            raise AssertionError(f"{what}: not in time\n" + "\n".join(stack.log(service) for service in stack.services))
         time.sleep(0.5)
 
 
-@pytest.fixture
-def stack(tmp_path: Path, postgres: PostgresServer) -> Iterator[Stack]:
-    stack = Stack(tmp_path, postgres)
+@pytest.fixture(params=SERVICES)
+def stack(request: pytest.FixtureRequest, tmp_path: Path, postgres: PostgresServer) -> Iterator[Stack]:
+    if request.param == "CeleryExecutor" and shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not here: scripts/install-redis.sh installs it")
+    stack = Stack(tmp_path, postgres, request.param)
     stack.run("prepare")
-    for service in SERVICES:
-        stack.start(service)
-    yield stack
-    stack.stop()
+    try:
+        for service in stack.services:
+            stack.start(service)
+        yield stack
+    finally:
+        stack.stop()
 
 
 @pytest.mark.slow
 def test_an_export_that_is_dropped_shows_in_the_feedback_tables(stack: Stack, tmp_path: Path) -> None:
     truth = synthesise(tmp_path / "made", hospitals=1, patients=40, seed=3, defect_share=0.01)
     (hospital,) = (path for path in (tmp_path / "made").iterdir() if path.is_dir())
-    for service in SERVICES:
+    for service in stack.services:
         wait_for(f"{service} is well", lambda service=service: stack.is_well(service), stack)
     operator = Operator(stack)
     wait_for("the DAG is parsed", lambda: operator.knows("outcome_pipeline"), stack)
