@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -121,7 +122,8 @@ class Stack:
     def stop(self) -> None:
         """Stop what was started, and what that started."""
         for process in self._processes.values():
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         for process in self._processes.values():
             try:
                 process.wait(20)
