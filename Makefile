@@ -8,7 +8,7 @@ HOME_DIR := var/demo
 export GX_ANALYTICS_ENABLED := false
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
 
-.PHONY: demo test test-all check airflow bench clean
+.PHONY: demo test test-all stack check airflow bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml uv.lock
@@ -24,7 +24,12 @@ test: $(STAMP)  ## the tests; a browser is installed when this user may
 
 test-all: $(STAMP)  ## with the slow tests
 	@scripts/install-browser.sh
+	@scripts/install-redis.sh
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+stack: $(STAMP)  ## the services of docker-compose.yml without containers, from export to feedback
+	@scripts/install-redis.sh
+	@$(BIN)/python -m pytest -q tests/stack
 
 check: $(STAMP)  ## linter, formatter, types, and the definitions of indicators
 	@$(BIN)/ruff check .

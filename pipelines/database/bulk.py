@@ -32,7 +32,7 @@ def insert_table(connection: Connection, model: type[Base], rows: pa.Table) -> N
 
 
 def insert_rows(connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """As `insert_table`, for rows as mappings that all have the keys of the first."""
+    """As `insert_table`, for rows as mappings that all have the keys of the first; none of them of a JSON column."""
     if rows:
         columns = table_of(model).columns
         schema = pa.schema([(name, _arrow_type(columns[name].type)) for name in rows[0]])
@@ -71,9 +71,9 @@ def _columns(rows: pa.RecordBatch) -> str:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Values that fit a column of every database: lists as JSON text, and no NUL."""
-    if pa.types.is_list(column.type):
-        texts = [None if keys is None else json.dumps(keys) for keys in column.to_pylist()]
+    """Values that fit a column of every database: lists and structs as JSON text, and no NUL."""
+    if pa.types.is_nested(column.type):
+        texts = [None if value is None else json.dumps(value) for value in column.to_pylist()]
         return pa.array(texts, pa.string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return pc.replace_substring(column, _NUL, _REPLACEMENT)
@@ -99,7 +99,5 @@ def _arrow_type(column: sa.types.TypeEngine[Any]) -> pa.DataType:
             return pa.int64()
         case sa.Float():
             return pa.float64()
-        case sa.JSON():
-            return pa.list_(pa.string())
         case _:
             return pa.string()

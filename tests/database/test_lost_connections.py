@@ -107,6 +107,32 @@ def test_a_lock_that_another_keeps_is_transient(engine: sa.Engine) -> None:
         )
 
 
+@only_postgres
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("40001", "DATABASE-LOCKED"),
+        ("40P01", "DATABASE-LOCKED"),
+        ("53100", "DATABASE-FULL"),
+        ("57P01", "DATABASE-UNREACHABLE"),
+    ],
+)
+def test_what_the_server_reports_is_transient_under_a_code_of_its_own(engine: sa.Engine, state: str, code: str) -> None:
+    with pytest.raises(TransientError, match=code), transaction(engine) as connection:
+        connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_a_full_disk_under_sqlite_is_transient_and_leaves_the_old_rows(engine: sa.Engine) -> None:
+    write(engine, 2, "before")
+    with pytest.raises(TransientError, match="DATABASE-FULL"), transaction(engine) as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        replace_results(connection, "knee", outcomes("knee", 9000), results("knee", "half"))
+    engine.dispose()
+    assert rows_of(engine) == (2, ["before"])
+
+
 def test_a_server_that_is_not_there_is_transient_and_shows_no_password() -> None:
     with pytest.raises(TransientError, match="DATABASE-UNREACHABLE") as caught:
         open_database("postgresql+psycopg://someone:secretword@127.0.0.1:1/nothing")
@@ -118,7 +144,7 @@ def test_a_driver_without_copy_is_refused() -> None:
         open_database("postgresql+asyncpg://someone@127.0.0.1:1/nothing")
 
 
-WORKERS, ROUNDS = 3, 4
+WORKERS, ROUNDS = 2, 4
 
 
 def test_workers_with_the_same_batch_at_once_leave_what_one_leaves(databases: Databases, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from alembic.script import ScriptDirectory
 from pipelines.database.session import migration_config
 
 ROWS = 3
+COMPUTED_AGAIN = {"outcome_patient", "indicator_result"}
+"""What the next run computes from the lake: a migration may empty these, and no other table."""
 Stored = dict[str, dict[str, list[Any]]]
 """By table and column the values, in the order of the rows."""
 
@@ -84,6 +86,8 @@ def stored(engine: sa.Engine) -> Stored:
 def assert_kept(before: Stored, after: Stored) -> None:
     """The same rows in every table of both, with the same values in every column of both."""
     for table in before.keys() & after.keys():
+        if table in COMPUTED_AGAIN and not any(after[table].values()):
+            continue
         for column in before[table].keys() & after[table].keys():
             assert after[table][column] == before[table][column], (table, column)
 
