@@ -50,7 +50,7 @@ from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
-from pipelines.indicators.table_roles import load_table_roles
+from pipelines.indicators.table_roles import TableRoles, load_table_roles
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.settings import Settings, pseudonym_key, settings
@@ -138,8 +138,11 @@ class Chain:
     @cached_property
     def _outcome_set(self) -> OutcomeSet:
         folder = self._options.mappings / "outcome_sets" / OUTCOME_SET
-        roles = load_table_roles(self._options.mappings / "table_roles.yaml")
-        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments, roles)
+        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments, self._table_roles)
+
+    @cached_property
+    def _table_roles(self) -> dict[str, TableRoles]:
+        return load_table_roles(self._options.mappings / "table_roles.yaml")
 
     def land(self, export: Export, *, now: datetime) -> Batch:
         """Copy an export into the landing zone."""
@@ -313,7 +316,7 @@ class Chain:
             connection = open_duckdb(Path(spill), memory="1GB")
             self._lake.attach(connection, self._table_names)
             score(connection, self._instruments, response_pattern=self._options.prom_response_pattern)
-            evaluate(connection, self._outcome_set, as_of)
+            evaluate(connection, self._outcome_set, self._table_roles, as_of)
             proms = prom_tables(connection, self._outcome_set, self._instruments, as_of)
             with transaction(self.engine) as stored:
                 replace_results(

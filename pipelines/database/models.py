@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         int: BigInteger(),
-        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
     }
 
 
@@ -97,7 +97,7 @@ class OutcomePatient(Base):
     """One patient's part in one indicator, with the evidence behind it."""
 
     __tablename__ = "outcome_patient"
-    __table_args__ = (Index(None, "outcome_set", "institution", "indicator", "period"),)
+    __table_args__ = (Index(None, "outcome_set", "institution", "indicator", "index_date"),)
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
     institution: Mapped[str]
@@ -107,12 +107,12 @@ class OutcomePatient(Base):
     patient_key: Mapped[str | None]
     index_key: Mapped[str | None]
     index_date: Mapped[date | None]
-    period: Mapped[str | None]
+    index_end: Mapped[date | None]
     status: Mapped[str]
     reason: Mapped[str | None]
     numerator: Mapped[bool | None]
     value: Mapped[float | None]
-    evidence: Mapped[list[str] | None]
+    evidence: Mapped[list[dict[str, Any]] | None]
 
 
 class IndicatorResult(Base):
@@ -125,7 +125,7 @@ class IndicatorResult(Base):
     indicator: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
     indicator_version: Mapped[str]
-    kind: Mapped[str]
+    statistic: Mapped[str]
     denominator: Mapped[int]
     numerator: Mapped[int | None]
     value: Mapped[float | None]

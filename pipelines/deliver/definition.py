@@ -16,7 +16,7 @@ Holds = Literal[
     "outcome_set",
     "indicator",
     "indicator_version",
-    "kind",
+    "statistic",
     "period",
     "denominator",
     "numerator",

@@ -68,8 +68,8 @@ def view_indicator(indicator: Indicator, institution: str, rows: Sequence[Row]) 
     """
     totals = [row for row in rows if row["period"] == "total"]
     own = next((row for row in totals if row["institution"] == institution), None)
-    enough = own is not None and own["denominator"] >= indicator.minimum_for_display
-    points = funnel_points(totals) if indicator.kind == "proportion" else []
+    enough = own is not None and own["denominator"] >= indicator.suppression_threshold
+    points = funnel_points(totals) if indicator.statistic == "proportion" else []
     verdict = judge(indicator, own, totals, points) if own is not None and enough else TOO_FEW
     return IndicatorView(
         indicator=indicator,
@@ -82,7 +82,8 @@ def view_indicator(indicator: Indicator, institution: str, rows: Sequence[Row]) 
         missing=number(own["missing"]) if own else "0",
         sentence=_sentence(indicator, own, totals) if enough else _too_few(indicator, own),
         benchmarks=tuple(
-            (measured(published.value, indicator.kind, indicator.unit), published) for published in indicator.benchmarks
+            (measured(published.value, indicator.statistic, indicator.unit), published)
+            for published in indicator.benchmarks
         ),
         figures=(
             _against_others(indicator, institution, totals, points),
@@ -104,7 +105,7 @@ def judge(indicator: Indicator, own: Row, totals: Sequence[Row], points: Sequenc
         points: the funnel of a proportion; unused for a mean.
     """
     compared = sum(row["denominator"] > 0 for row in totals)
-    if indicator.kind == "mean":
+    if indicator.statistic == "mean":
         return judge_mean(
             own["ci_low"],
             own["ci_high"],
@@ -120,8 +121,8 @@ def judge(indicator: Indicator, own: Row, totals: Sequence[Row], points: Sequenc
 def _against_others(
     indicator: Indicator, institution: str, totals: Sequence[Row], points: Sequence[FunnelPoint]
 ) -> Figure:
-    minimum = indicator.minimum_for_display
-    if indicator.kind == "proportion":
+    minimum = indicator.suppression_threshold
+    if indicator.statistic == "proportion":
         spec = funnel_chart(points, institution, minimum)
         caption, remark = "Alle instellingen naar aantal patiënten", "trechter"
         what = "Streepjes: 95%-grenzen. Dunne lijnen: 99,8%-grenzen. Donkere lijn: de groep."
@@ -140,17 +141,17 @@ def _against_others(
 
 
 def _over_time(indicator: Indicator, institution: str, rows: Sequence[Row]) -> Figure:
-    minimum = indicator.minimum_for_display
+    minimum = indicator.suppression_threshold
     monthly = [row for row in rows if row["period"] != "total"]
     own = [row for row in monthly if row["institution"] == institution and row["denominator"]]
-    months, periods = finest_periods(indicator.kind, own, monthly, minimum)
-    style = ".1%" if indicator.kind == "proportion" else f",.{decimals_of(indicator.unit)}f"
+    months, periods = finest_periods(indicator.statistic, own, monthly, minimum)
+    style = ".1%" if indicator.statistic == "proportion" else f",.{decimals_of(indicator.unit)}f"
     spec = trend_chart(periods, months, minimum, style)
     hidden = sum(period["denominator"] < minimum for period in periods)
     return Figure(
         id=f"{indicator.id}-trend",
         caption=f"Per {PERIOD_NAMES[months]} van de ingreep, met 95%-interval",
-        remark="" if indicator.kind == "proportion" else indicator.unit,
+        remark="" if indicator.statistic == "proportion" else indicator.unit,
         description=f"{indicator.title_nl}, verloop van uw instelling naast de groep.",
         note=_trend_note(hidden, minimum) if spec else f"Geen periode heeft {minimum} of meer patiënten.",
         spec=spec,
@@ -167,7 +168,7 @@ def _trend_note(hidden: int, minimum: int) -> str:
 def _shown(indicator: Indicator, row: Mapping[str, Any] | None, field: str) -> str:
     if row is None or row[field] is None:
         return NOTHING
-    return measured(float(row[field]), indicator.kind, indicator.unit)
+    return measured(float(row[field]), indicator.statistic, indicator.unit)
 
 
 def _interval(indicator: Indicator, own: Row | None) -> str:
@@ -177,7 +178,7 @@ def _interval(indicator: Indicator, own: Row | None) -> str:
 
 
 def _group(indicator: Indicator, totals: Sequence[Row]) -> str:
-    if not totals or (totals[0]["group_denominator"] or 0) < indicator.minimum_for_display:
+    if not totals or (totals[0]["group_denominator"] or 0) < indicator.suppression_threshold:
         return NOTHING
     return _shown(indicator, totals[0], "group_value")
 
@@ -185,14 +186,14 @@ def _group(indicator: Indicator, totals: Sequence[Row]) -> str:
 def _count(indicator: Indicator, own: Row | None, enough: bool) -> str:
     if own is None:
         return "0"
-    if indicator.kind == "proportion" and enough:
+    if indicator.statistic == "proportion" and enough:
         return f"{number(own['numerator'])} van {number(own['denominator'])}"
     return number(own["denominator"])
 
 
 def _sentence(indicator: Indicator, own: Row | None, totals: Sequence[Row]) -> str:
     value, group = _shown(indicator, own, "value"), _group(indicator, totals)
-    unit = "" if indicator.kind == "proportion" else f" {indicator.unit}"
+    unit = "" if indicator.statistic == "proportion" else f" {indicator.unit}"
     who = f"{_count(indicator, own, True)} patiënten"
     return f"{value}{unit} ({who}; 95%-interval {_interval(indicator, own)}). De groep: {group}{unit}."
 
@@ -202,5 +203,5 @@ def _too_few(indicator: Indicator, own: Row | None) -> str:
     patients = "geen patiënten" if seen == 0 else "1 patiënt" if seen == 1 else f"{seen} patiënten"
     return (
         f"Te weinig gegevens: {patients} met een volledige meting of follow-up; "
-        f"cijfers worden getoond vanaf {indicator.minimum_for_display}."
+        f"cijfers worden getoond vanaf {indicator.suppression_threshold}."
     )

@@ -18,9 +18,8 @@ from pipelines.feedback.page import render, write_page
 from pipelines.feedback.trajectory_view import view_trajectories
 from pipelines.feedback.verdict import by_weight
 from pipelines.indicators.definitions import Indicator, OutcomeSet
+from pipelines.indicators.shapes import ChangeBetween, ResponseRate, Window
 from pipelines.proms.instruments import Instrument
-
-_SHAPES = ("event_within", "change_between", "response_rate")  # the order in which a reader meets them
 
 
 def write_report(
@@ -89,9 +88,13 @@ def write_index(institutions: Sequence[str], *, outcome_set: OutcomeSet, as_of: 
 
 def _reading_order(outcome_set: OutcomeSet, indicator: Indicator) -> tuple[int, str, int]:
     """Events first, then what patients report, then response; per instrument in the order of time."""
-    measure = indicator.measure
-    instrument = "" if measure.shape == "event_within" else measure.instrument
-    return _SHAPES.index(measure.shape), instrument, outcome_set.window_end(indicator)
+    match indicator.measure:
+        case ChangeBetween(instrument=instrument, after=after):
+            return 1, instrument, outcome_set.moments[after].to_day
+        case ResponseRate(instrument=instrument, moments=moments):
+            return 2, instrument, max(outcome_set.moments[moment].to_day for moment in moments)
+    window = getattr(indicator.measure, "window", None)
+    return 0, "", window.to_day if isinstance(window, Window) else 0
 
 
 def _by_cohort(

@@ -137,7 +137,9 @@ def load_cases(folder: Path, indicator: str) -> CaseFile:
     path = case_path(folder, indicator)
     file = read_definition(path, CaseFile, ERROR_CODE)
     if file.indicator != indicator:
-        raise definition_error(path, f"field 'indicator': has to be the file name, {indicator}", ERROR_CODE, "indicator")
+        raise definition_error(
+            path, f"field 'indicator': has to be the file name, {indicator}", ERROR_CODE, "indicator"
+        )
     return file
 
 
@@ -174,9 +176,7 @@ def run_cases(
         rows = _measured(tables, _restricted(outcome_set, files), roles, today)
         for patient, (f, n) in told.items():
             case = files[f].cases[n]
-            mine = [
-                row for row in rows.get(patient, []) if row["indicator"] == files[f].indicator
-            ]
+            mine = [row for row in rows.get(patient, []) if row["indicator"] == files[f].indicator]
             results[f, n] = CaseResult(case, [outcome_in_words(row) for row in mine], mine)
     return {file.indicator: [results[f, n] for n in range(len(file.cases))] for f, file in enumerate(files)}
 
@@ -240,7 +240,9 @@ def outcome_in_words(row: Mapping[str, Any]) -> str:
 def _matches(expected: str, row: Mapping[str, Any]) -> bool:
     found = outcome_in_words(row)
     answer, _, rest = expected.partition(": ")
-    if expected in (found, found.partition(": ")[0]) and not (rest == "" and answer in ("missing", "excluded", "outside")):
+    if expected in (found, found.partition(": ")[0]) and not (
+        rest == "" and answer in ("missing", "excluded", "outside")
+    ):
         return True
     number = _number(rest if answer in ("yes", "no") else expected)
     if number is None or row["status"] != "included" or row["value"] is None:

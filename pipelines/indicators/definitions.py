@@ -253,4 +253,3 @@ def windows_of(indicator: Indicator) -> Iterator[Window]:
     window = getattr(indicator.measure, "window", None)
     if isinstance(window, Window):
         yield window
-

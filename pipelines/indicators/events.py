@@ -54,6 +54,7 @@ class RowEvent(Event):
             and so on apply; the resource need not be about a patient).
         value: the range the value has to be in.
         value_column: the column of the value, where it is not the one of the table roles.
+        lasts_at_least: days from the start of the row to its end, or to the reference date while it has none.
         at: `start` or `end` of the row counts as the moment of the event.
     """
 
@@ -64,6 +65,7 @@ class RowEvent(Event):
     linked: dict[str, str] = Field(default_factory=dict)
     value: Comparison | None = None
     value_column: str | None = None
+    lasts_at_least: Annotated[int, Field(ge=1)] | None = None
     at: Literal["start", "end"] = "start"
 
 

@@ -68,6 +68,8 @@ def _broken_event(
                 yield ".value", f"{event.table} has no value column (mappings/table_roles.yaml): name a value_column"
             if event.at == "end" and table.end_text is None:
                 yield ".at", f"{event.table} has no end (mappings/table_roles.yaml)"
+            if event.lasts_at_least is not None and table.end_text is None:
+                yield ".lasts_at_least", f"{event.table} has no end (mappings/table_roles.yaml)"
         case ScoreEvent():
             if (event.instrument, event.score) not in _scores(instruments):
                 yield "", f"no instrument gives {event.instrument}/{event.score}"
@@ -198,25 +200,29 @@ def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
         todo += events_of(outcome_set.variables[variable])
     for part in builds_on(indicator.measure):
         todo += events_named(outcome_set, outcome_set.indicator(part))
-    return sorted(_with_parts(todo, outcome_set))
+    return sorted(_with_parts(todo, outcome_set.events))
 
 
 def needed_events(outcome_set: OutcomeSet) -> set[str]:
     """The events that cohorts, indicators and variables look at, and those they are made of."""
-    todo = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
-    todo += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
-    todo += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
-    return _with_parts(todo, outcome_set)
+    names = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
+    names += [name for indicator in outcome_set.indicators for _, name in _events_of_indicator(indicator)]
+    names += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
+    return _with_parts(names, outcome_set.events)
 
 
-def _with_parts(todo: list[str], outcome_set: OutcomeSet) -> set[str]:
-    """Events, and those they are made of."""
-    found: set[str] = set()
+def planned_events(cohorts: Mapping[str, Cohort], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    """The events that are planned, and those they are made of: only due lists look at them."""
+    return _with_parts([cohort.planned for cohort in cohorts.values() if cohort.planned is not None], events)
+
+
+def _with_parts(names: Sequence[str], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    todo, found = list(names), set[str]()
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo += named_by(outcome_set.events[name])
+            todo += named_by(events[name]) if name in events else []
     return found
 
 

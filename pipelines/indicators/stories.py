@@ -222,11 +222,7 @@ def inside(comparison: Comparison) -> float:
     return low + 1 if low is not None else (high or 0.0) - 1
 
 
-
-
-def _create(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: Sequence[Row]
-) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
     texts = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
     staged = pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
     connection.register("staged_rows", staged)

@@ -29,7 +29,7 @@ LANDED = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=1)))
 def outcomes(outcome_set: str, rows: int = 2) -> pa.Table:
     row = dict.fromkeys(columns_of(OutcomePatient)) | {
         "institution": "a", "outcome_set": outcome_set, "indicator": "i", "indicator_version": "1",
-        "index_date": date(2026, 1, 5), "period": "2026-01", "status": "included", "numerator": True,
+        "index_date": date(2026, 1, 5), "status": "included", "numerator": True,
         "evidence": ["k1", "k2"],
     }  # fmt: skip
     return pa.Table.from_pylist([row] * rows)
@@ -38,7 +38,7 @@ def outcomes(outcome_set: str, rows: int = 2) -> pa.Table:
 def results(outcome_set: str, institution: str = "a", value: float | None = 0.25) -> pa.Table:
     return pa.Table.from_pylist([{
         "institution": institution, "outcome_set": outcome_set, "indicator": "i", "indicator_version": "1",
-        "kind": "proportion", "period": "total", "denominator": 4, "numerator": 1, "value": value,
+        "statistic": "proportion", "period": "total", "denominator": 4, "numerator": 1, "value": value,
         "ci_low": 0.1, "ci_high": 0.5, "group_denominator": 8, "group_value": 0.2, "pending": 0, "missing": 1,
         "excluded": 0, "as_of": date(2026, 3, 1),
     }])  # fmt: skip

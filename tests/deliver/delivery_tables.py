@@ -33,7 +33,7 @@ def results(cells: Numbers, indicator: str = "revisie", kind: str = "proportion"
         group = (group_events / group_size if group_size else None) if kind == "proportion" else 10.0
         rows.append({
             "institution": institution, "outcome_set": "knie-heupartrose", "indicator": indicator,
-            "indicator_version": "1.0.0", "kind": kind, "period": period, "denominator": size,
+            "indicator_version": "1.0.0", "statistic": kind, "period": period, "denominator": size,
             "numerator": events if kind == "proportion" else None, "value": value, "ci_low": value,
             "ci_high": value, "group_denominator": group_size, "group_value": group, "pending": 0,
             "missing": 0, "excluded": 0, "as_of": AS_OF,

@@ -14,6 +14,7 @@ from pipelines.database.store import DataQuality
 from pipelines.feedback.report import write_report
 from pipelines.indicators.definitions import Indicator, OutcomeSet, load_outcome_set
 from pipelines.indicators.intervals import t_interval, wilson_interval
+from pipelines.indicators.table_roles import load_table_roles
 from pipelines.proms.instruments import Instrument, load_instruments
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
@@ -45,7 +46,12 @@ def instruments() -> list[Instrument]:
 
 @cache
 def outcome_set() -> OutcomeSet:
-    return load_outcome_set(MAPPINGS / "outcome_sets" / "knie-heupartrose", MAPPINGS / "codes", instruments())
+    return load_outcome_set(
+        MAPPINGS / "outcome_sets" / "knie-heupartrose",
+        MAPPINGS / "codes",
+        instruments(),
+        load_table_roles(MAPPINGS / "table_roles.yaml"),
+    )
 
 
 def quality() -> DataQuality:
@@ -94,7 +100,7 @@ def _indicator(indicator: Indicator, random: np.random.Generator) -> pd.DataFram
         for month in (MONTHS[:12] if "12m" in indicator.id or "1y" in indicator.id else MONTHS[:22])
     ]
     frame = pd.DataFrame(counted, columns=["institution", "period", "denominator"])
-    if indicator.kind == "proportion":
+    if indicator.statistic == "proportion":
         rate = next(level for name, level in _PROPORTIONS.items() if name in indicator.id)
         own = frame["institution"].map(lambda name: min(0.95, rate * _effect(name, indicator)))
         frame["numerator"] = random.binomial(frame["denominator"], own).astype(float)
@@ -128,7 +134,7 @@ def _finished(frame: pd.DataFrame, indicator: Indicator) -> pd.DataFrame:
     count = frame["denominator"].to_numpy(dtype=float)
     value = np.divide(frame["total"], count, out=np.full(len(frame), np.nan), where=count > 0)
     group = frame.groupby("period")[["denominator", "total"]].transform("sum")
-    if indicator.kind == "proportion":
+    if indicator.statistic == "proportion":
         low, high = wilson_interval(frame["numerator"].to_numpy(dtype=float), count)
     else:
         spread = next(level[1] for name, level in _CHANGES.items() if name in indicator.id)
@@ -136,10 +142,10 @@ def _finished(frame: pd.DataFrame, indicator: Indicator) -> pd.DataFrame:
     months_to_go = frame["period"].map(lambda period: 1 if period == "total" else 0)
     return frame.assign(
         outcome_set="knie-heupartrose", indicator=indicator.id, indicator_version=indicator.version,
-        kind=indicator.kind, value=value, ci_low=low, ci_high=high, group_denominator=group["denominator"],
+        statistic=indicator.statistic, value=value, ci_low=low, ci_high=high, group_denominator=group["denominator"],
         group_value=group["total"] / group["denominator"], pending=months_to_go * 38,
         missing=(frame["denominator"] * 0.07).astype(int), excluded=0, as_of=AS_OF,
-        numerator=frame["numerator"] if indicator.kind == "proportion" else np.nan,
+        numerator=frame["numerator"] if indicator.statistic == "proportion" else np.nan,
     ).drop(columns="total")  # fmt: skip
 
 

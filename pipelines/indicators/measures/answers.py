@@ -109,7 +109,7 @@ part AS (
 _VOLUME = f"""
 answer AS (
     SELECT index_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, true AS numerator,
-           NULL::DOUBLE AS value, NULL::DATE AS found_low, NULL::DATE AS found_high, []::{EVIDENCE}[] AS evidence
+           1::DOUBLE AS value, NULL::DATE AS found_low, NULL::DATE AS found_high, []::{EVIDENCE}[] AS evidence
     FROM followed
 )
 """

@@ -58,10 +58,14 @@ def _of_the_patient(condition: Condition) -> list[tuple[str, str]]:
     parts = []
     if condition.age_from is not None:
         bound = condition.age_from
-        parts.append((f"CASE WHEN {youngest} >= {bound} THEN true WHEN {oldest} < {bound} THEN false END", "age unknown"))
+        parts.append(
+            (f"CASE WHEN {youngest} >= {bound} THEN true WHEN {oldest} < {bound} THEN false END", "age unknown")
+        )
     if condition.age_below is not None:
         bound = condition.age_below
-        parts.append((f"CASE WHEN {oldest} < {bound} THEN true WHEN {youngest} >= {bound} THEN false END", "age unknown"))
+        parts.append(
+            (f"CASE WHEN {oldest} < {bound} THEN true WHEN {youngest} >= {bound} THEN false END", "age unknown")
+        )
     if condition.sex is not None:
         parts.append((f"nullif(c.sex, 'unknown') = {quote(condition.sex)}", "sex unknown"))
     return parts

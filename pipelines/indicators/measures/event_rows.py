@@ -17,7 +17,7 @@ from pipelines.indicators.events import AnyEvent, AnyKindOfEvent, ComputedEvent,
 from pipelines.indicators.measures.computed import computed_rows
 from pipelines.indicators.measures.moments import define_moments
 from pipelines.indicators.measures.sql import in_range, quote
-from pipelines.indicators.references import needed_events
+from pipelines.indicators.references import needed_events, planned_events
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.value_sets import ValueSet
 from pipelines.proms.definition_rows import insert_rows
@@ -37,7 +37,7 @@ JOIN code_member USING (system, code)
 GROUP BY institution, codings_id
 """
 
-# Nothing after the reference date is looked at: a row that has not ended by then is still open.
+# Nothing after the reference date is looked at, but for planned events: a row that has not ended by then is still open.
 _INSERT = """
 INSERT INTO event
 WITH written AS ({written}), dated AS (
@@ -49,7 +49,7 @@ SELECT event, institution, patient_key, resource_key, low, final_day(text), inst
        CASE WHEN end_low <= $as_of THEN instant(end_text) END,
        text, CASE WHEN coalesce(end_low <= $as_of, true) THEN end_text END, value, side
 FROM dated
-WHERE coalesce(low <= $as_of, true)
+WHERE coalesce(low <= $as_of, true) {planned}
 """
 
 _SCORES = """
@@ -86,13 +86,16 @@ def fill_events(
     if "zib_coding" in present:
         connection.execute(_CODED)
     else:
-        connection.execute("CREATE OR REPLACE TEMP TABLE coded (institution VARCHAR, codings_id VARCHAR, value_sets VARCHAR[])")
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE coded (institution VARCHAR, codings_id VARCHAR, value_sets VARCHAR[])"
+        )
     needed = needed_events(outcome_set)
     sorter = TopologicalSorter({name: named_by(outcome_set.events[name]) for name in needed})
     sorter.prepare()
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
-        for statement in _statements({name: outcome_set.events[name] for name in ready}, outcome_set, roles, present):
+        events = {name: outcome_set.events[name] for name in ready}
+        for statement in _statements(events, outcome_set, roles, present):
             connection.execute(statement, {"as_of": as_of} if "$as_of" in statement else {})
         sorter.done(*ready)
 
@@ -103,6 +106,8 @@ def _statements(
     """What fills in events of one depth: those on rows of a table together, the others one by one."""
     by_table: dict[str, dict[str, RowEvent]] = {}
     statements = []
+    planned = ", ".join(map(quote, sorted(planned_events(outcome_set.cohorts, outcome_set.events))))
+    kept = f"OR event IN ({planned})" if planned else ""
     for name, event in events.items():
         match event:
             case RowEvent():
@@ -112,7 +117,7 @@ def _statements(
                 written = _SCORES.format(
                     name=quote(name), instrument=quote(event.instrument), score=quote(event.score), in_range=where
                 )
-                statements.append(_INSERT.format(written=written))
+                statements.append(_INSERT.format(written=written, planned=kept))
             case ScoreEvent():
                 continue
             case AnyEvent():
@@ -122,11 +127,13 @@ def _statements(
     for table, here in by_table.items():
         if table in present:
             written = _table_rows(table, here, roles[table], outcome_set.value_sets)
-            statements.insert(0, _INSERT.format(written=written))
+            statements.insert(0, _INSERT.format(written=written, planned=kept))
     return statements
 
 
-def _table_rows(table: str, events: Mapping[str, RowEvent], role: TableRoles, value_sets: Mapping[str, ValueSet]) -> str:
+def _table_rows(
+    table: str, events: Mapping[str, RowEvent], role: TableRoles, value_sets: Mapping[str, ValueSet]
+) -> str:
     """One scan of a table: its rows under the name of every event they are."""
     codings = sorted({name for event in events.values() for name in _codings_of(event, role)})
     linked = sorted({pair for event in events.values() for pair in event.linked.items()})
@@ -199,6 +206,9 @@ def _holds(
     parts += [f"l{linked.index(pair)}.resource_key IS NOT NULL" for pair in event.linked.items()]
     if event.value is not None:
         parts.append(in_range(_value(event, role), event.value))
+    if event.lasts_at_least is not None:
+        ended = f"CASE WHEN t.{role.end_text} IS NULL THEN $as_of ELSE least(first_day(t.{role.end_text}), $as_of) END"
+        parts.append(f"coalesce({ended} - final_day(t.{role.start_text}) >= {event.lasts_at_least}, false)")
     return " AND ".join(parts) or "true"
 
 

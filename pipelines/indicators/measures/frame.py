@@ -223,7 +223,10 @@ def _asks_patient(indicator: Indicator) -> bool:
 
 def _because(parts: _Parts) -> str:
     """Evidence of what put the case in, or took it out."""
-    out = "".join(f" WHEN struct_extract(set_aside, 'status') = 'excluded' AND ({one.holds}) THEN {one.evidence}" for one in parts.exclusions)
+    out = "".join(
+        f" WHEN struct_extract(set_aside, 'status') = 'excluded' AND ({one.holds}) THEN {one.evidence}"
+        for one in parts.exclusions
+    )
     lists = [one.evidence for one in parts.denominator]
     if parts.parent is not None:
         lists.append(

@@ -119,8 +119,9 @@ counted AS (
 # A partial date leaves the day open, never the year.
 _PER_YEAR = """
 years AS (
-    SELECT *, CASE WHEN fault IS NULL
-                   THEN unnest(range(year(low), greatest(year(low), year(coalesce(end_low, $as_of))) + 1)) END AS of_year
+    SELECT *, unnest(CASE WHEN fault IS NULL
+                          THEN range(year(low), greatest(year(low), year(coalesce(end_low, $as_of))) + 1)
+                          ELSE [NULL] END) AS of_year
     FROM begun
 ), counted AS (
     SELECT *, make_date(of_year, 1, 1) AS index_date

@@ -59,7 +59,12 @@ def _variable(variable: Variable, outcome_set: OutcomeSet) -> tuple[str, str, st
             age = f"CASE WHEN {ages[0]} = {ages[1]} THEN {ages[0]} END"
             return "", "", _band(variable.bands, f"({age})"), f"({age})::DOUBLE"
         case Sex():
-            return "", "", f"CASE c.sex WHEN 'female' THEN 'vrouw' WHEN 'male' THEN 'man' ELSE {quote(UNKNOWN)} END", "NULL"
+            return (
+                "",
+                "",
+                f"CASE c.sex WHEN 'female' THEN 'vrouw' WHEN 'male' THEN 'man' ELSE {quote(UNKNOWN)} END",
+                "NULL",
+            )
         case LastValue():
             tables = f", {last_value('cases', variable.event, variable.window)}"
             value = "CASE WHEN NOT doubt.in_doubt THEN best.value END"
