@@ -312,7 +312,8 @@ class EventElements:
         yield from self._scored(instrument, score, use)
 
     def _responses(self, instruments: tuple[str, ...], use: Use) -> Iterator[Requirement]:
-        title = " of ".join(self.elements.instrument_titles[each] for each in instruments)
+        *others, last = (self.elements.instrument_titles[each] for each in instruments)
+        title = f"{', '.join(others)} of {last}" if others else last
         code = column(self._roles, RESPONSES, "code")
         yield self._patient(RESPONSES, mandatory=use.mandatory)
         yield self.elements.need(
@@ -409,7 +410,8 @@ def _only_patient(need: Requirement, chosen: Selection) -> bool:
 
 
 def _lower(title: str) -> str:
-    return title[:1].lower() + title[1:]
+    """The title inside a sentence; one that starts with an abbreviation stays as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _upper(title: str) -> str:
