@@ -26,10 +26,11 @@ test-all: $(STAMP)  ## with the slow tests
 	@scripts/install-browser.sh
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(STAMP)  ## linter, formatter and types
+check: $(STAMP)  ## linter, formatter, types, and the definitions of indicators
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/uitkomst indicators check
 
 airflow: $(STAMP)  ## Airflow with these DAGs on http://localhost:8080
 	@scripts/airflow.sh standalone

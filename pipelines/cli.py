@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_indicators import app as indicators_app
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
@@ -34,6 +35,7 @@ app = typer.Typer(
 proms = typer.Typer(help="The questionnaires that can be scored.", no_args_is_help=True)
 app.add_typer(proms, name="proms")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(indicators_app, name="indicators")
 app.command()(terminology)
 
 

@@ -167,13 +167,14 @@ def run_cases(
     """
     results: dict[tuple[int, int], CaseResult] = {}
     for today in sorted({case.as_of for file in files for case in file.cases}):
+        asked = [file for file in files if any(case.as_of == today for case in file.cases)]
         tables = StoryTables(outcome_set, roles, instruments)
         told: dict[str, tuple[int, int]] = {}
         for f, file in enumerate(files):
             for n, case in enumerate(file.cases):
                 if case.as_of == today:
                     told[_tell(tables, file, n, folder)] = (f, n)
-        rows = _measured(tables, _restricted(outcome_set, files), roles, today)
+        rows = _measured(tables, _restricted(outcome_set, asked), roles, today)
         for patient, (f, n) in told.items():
             case = files[f].cases[n]
             mine = [row for row in rows.get(patient, []) if row["indicator"] == files[f].indicator]

@@ -31,7 +31,8 @@ class Cohort(Definition):
         index: the event that starts it.
         counts: `each` row by itself; `each_day` once per patient and day (the smallest resource key stands for it);
             the `first` of a patient; or `per_year`: a patient once for every calendar year in which the event's row
-            (from its start to its end, or open) has a day: the index date is 1 January, its end 31 December.
+            (from its start to its end, or open) has a day: the index date is 1 January, its end 31 December. Of
+            several rows in a year the one that started last stands for it.
         apart_days: with `each_day`, an event up to so many days after one that counts belongs to that one.
         by_side: with `each_day`, left and right count by themselves; an unknown side and both sides are sides too.
         stay: an event with an end (an admission) that holds the index date: its end is the end of the index event. Without
@@ -207,7 +208,7 @@ def load_outcome_set(
     from pipelines.indicators.references import broken_indicator, broken_set, in_order
 
     path = folder / "set.yaml"
-    header = _load_header(path, instruments)
+    header = load_header(path, instruments)
     for field, what in broken_set(header, instruments, roles):
         raise definition_error(path, f"field '{field}': {what}", ERROR_CODE, field)
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
@@ -237,7 +238,12 @@ def load_outcome_set(
     )
 
 
-def _load_header(path: Path, instruments: Sequence[Instrument]) -> SetFile:
+def load_header(path: Path, instruments: Sequence[Instrument]) -> SetFile:
+    """Read `set.yaml` with its repeated moments written out.
+
+    Raises:
+        TerminalError: OUTCOME-DEFINITION, naming the file and the field.
+    """
     header = read_definition(path, SetFile, ERROR_CODE)
     proms, moments = expand_asked(header.proms, header.moments), expand_moments(header.moments)
     for what in broken_plan(proms, moments, list(header.cohorts), instruments):

@@ -93,15 +93,39 @@ def broken_indicator(
     if indicator.unit_of_counting not in UNITS[cohort.counts]:
         allowed = " or ".join(UNITS[cohort.counts])
         yield "unit_of_counting", f"has to be {allowed}: cohort {indicator.cohort} counts {cohort.counts}"
-    for field, name in _events_of_indicator(indicator):
-        if name not in header.events:
-            yield field, _no_event(name, header)
     for field in ("case_mix", "stratifiers"):
         for name in getattr(indicator, field):
             if name not in header.variables:
                 yield field, f"set.yaml has no variable {name}; it has {', '.join(header.variables) or 'none'}"
+    yield from _broken_events(indicator, header)
     yield from _broken_moments(indicator, header)
     yield from _broken_parts(indicator, others)
+    yield from _broken_follow_up(indicator)
+
+
+def _broken_events(indicator: Indicator, header: SetFile) -> Iterator[Problem]:
+    named = list(_events_of_indicator(indicator))
+    planned = planned_events(header.cohorts, header.events)
+    for field, name in named:
+        if name not in header.events:
+            yield field, _no_event(name, header)
+        elif name in planned:
+            yield field, f"event {name} is planned: only due lists look at it"
+
+
+def _broken_follow_up(indicator: Indicator) -> Iterator[Problem]:
+    shape = indicator.measure.shape
+    if shape in ("time_to_event", "all_or_none", "share_of_volume"):
+        if indicator.follow_up_ends:
+            yield "follow_up_ends", f"does not go with {shape}"
+        if indicator.follow_up_days:
+            yield "follow_up_days", f"does not go with {shape}"
+    for place, end in enumerate(indicator.follow_up_ends):
+        if end.means in ("met", "not_met") and indicator.statistic != "proportion":
+            yield (
+                f"follow_up_ends.{place}.means",
+                "only an answer of yes or no can be met or not_met: take excluded or missing",
+            )
 
 
 def _broken_moments(indicator: Indicator, header: SetFile) -> Iterator[Problem]:
@@ -217,6 +241,7 @@ def planned_events(cohorts: Mapping[str, Cohort], events: Mapping[str, AnyKindOf
 
 
 def _with_parts(names: Sequence[str], events: Mapping[str, AnyKindOfEvent]) -> set[str]:
+    """Events, and those they are made of."""
     todo, found = list(names), set[str]()
     while todo:
         name = todo.pop()

@@ -174,8 +174,8 @@ class TimeToEvent(Definition):
 class AllOrNone(Definition):
     """A composite: met when every part has the answer it should have (a 'textbook outcome').
 
-    `met` and `not_met` name other indicators of the same cohort. One part with another answer decides; else a part that is
-    missing or pending leaves the whole missing or pending.
+    `met` and `not_met` name other indicators of the same cohort. A pending part leaves the whole pending; else one part with
+    another answer decides; else a missing part leaves it missing.
     """
 
     shape: Literal["all_or_none"]

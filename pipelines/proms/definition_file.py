@@ -33,11 +33,32 @@ def read_definition(path: Path, model: type[DefinitionT], code: str) -> Definiti
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
-        unknown = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+        field, what = _problems(error, model)[0]
+        raise definition_error(path, f"field '{field}': {what}", code, field) from error
+
+
+def definition_problems(path: Path, model: type[Definition], code: str) -> list[tuple[str, str]]:
+    """Everything that is wrong with `path` as `model`: fields (paths with dots) and what is wrong with them.
+
+    Raises:
+        TerminalError: `code`, when it cannot be read as YAML.
+    """
+    content = _read_yaml(path, code)
+    try:
+        model.model_validate(content)
+    except ValidationError as error:
+        return _problems(error, model)
+    return []
+
+
+def _problems(error: ValidationError, model: type[Definition]) -> list[tuple[str, str]]:
+    found = []
+    for one in error.errors():
+        field = ".".join(str(part) for part in one["loc"]) or "the file as a whole"
+        unknown = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
         allowed = f"; the fields are {', '.join(model.model_fields)}" if unknown else ""
-        raise definition_error(path, f"field '{field}': {first['msg']}{allowed}", code, field) from error
+        found.append((field, f"{one['msg']}{allowed}"))
+    return found
 
 
 def definition_error(path: Path, what: str, code: str, field: str | None = None) -> TerminalError:

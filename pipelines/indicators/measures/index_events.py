@@ -127,7 +127,8 @@ years AS (
     SELECT *, make_date(of_year, 1, 1) AS index_date
     FROM years
     QUALIFY fault IS NOT NULL
-        OR row_number() OVER (PARTITION BY institution, patient_key, of_year ORDER BY resource_key) = 1
+        OR row_number() OVER (
+            PARTITION BY institution, patient_key, of_year ORDER BY low DESC, resource_key) = 1
 )
 """
 
