@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 from pipelines.chain import Chain
@@ -33,5 +34,5 @@ def test_rows_are_accepted_again_when_what_they_rest_on_changed(tmp_path: Path) 
         with (tmp_path / place).open("a", encoding="utf-8") as file:
             file.write(text)
         versions.append(Chain(tmp_path, used).rules_version)
-    changed = [before != after for before, after in zip(versions, versions[1:], strict=False)]
+    changed = [before != after for before, after in pairwise(versions)]
     assert changed == [counts for _, _, counts in CHANGES]
