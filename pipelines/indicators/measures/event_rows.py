@@ -207,7 +207,8 @@ def _holds(
     if event.value is not None:
         parts.append(in_range(_value(event, role), event.value))
     if event.lasts_at_least is not None:
-        ended = f"CASE WHEN t.{role.end_text} IS NULL THEN $as_of ELSE least(first_day(t.{role.end_text}), $as_of) END"
+        end = f"first_day(t.{role.end_text})"
+        ended = f"CASE WHEN t.{role.end_text} IS NULL THEN $as_of WHEN {end} IS NOT NULL THEN least({end}, $as_of) END"
         parts.append(f"coalesce({ended} - final_day(t.{role.start_text}) >= {event.lasts_at_least}, false)")
     return " AND ".join(parts) or "true"
 
