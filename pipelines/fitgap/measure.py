@@ -97,7 +97,7 @@ def measure(
         the institutions that have rows or a quarantine, and what was measured; every element has every check that
         a requirement asks for, with 0 of 0 where there was nothing to look at.
     """
-    institutions = prepare_rows(connection, requirements, definitions.roles, definitions.value_sets)
+    institutions = prepare_rows(connection, requirements, definitions.roles, definitions.value_sets, as_of)
     prepare_linked(connection, requirements, member_columns(requirements), definitions.instruments)
     tables = sorted({table for need in requirements for table in tables_of(need)})
     accepted = list(measure_accepted(connection, tables, definitions.roles, quarantine))

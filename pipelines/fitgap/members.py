@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import duckdb
 
 from pipelines.indicators.elements import Detail, Link, Requirement, Role, all_rows_in, selections_in
-from pipelines.indicators.selections import Rows
+from pipelines.indicators.selections import Rows, Selection
 from pipelines.indicators.value_sets import ValueSet
 from pipelines.sqlonfhir.values import quote
 
@@ -46,6 +47,7 @@ def asked_columns(requirements: Iterable[Requirement]) -> dict[str, Asked]:
             details = {name for each in rows.where for name, _ in each}
             own.coded |= {name for name in details if name.endswith(CODINGS)}
             own.columns |= details | {name for name, _ in rows.linked}
+            own.columns |= {rows.lasts[0]} if rows.lasts else set()
             if rows.value:
                 own.columns.add(rows.value.column)
                 own.values.add(rows.value.column)
@@ -65,12 +67,16 @@ def link_column(link: Link) -> str:
 
 
 def mark_members(
-    connection: duckdb.DuckDBPyConnection, requirements: Sequence[Requirement], value_sets: Mapping[str, ValueSet]
+    connection: duckdb.DuckDBPyConnection,
+    requirements: Sequence[Requirement],
+    value_sets: Mapping[str, ValueSet],
+    as_of: date,
 ) -> None:
     """Add the columns of `member_columns` and `link_column` to the tables of `prepare_rows`."""
     columns: dict[str, dict[str, str]] = {}
+    conditions = _Conditions(value_sets, as_of)
     for rows, name in member_columns(requirements).items():
-        columns.setdefault(rows.table, {})[name] = _condition(rows, "source", value_sets)
+        columns.setdefault(rows.table, {})[name] = conditions.of(rows, "source")
     for need in requirements:
         if isinstance(need.scope, Link):
             columns[need.table][link_column(need.scope)] = _leads(need.scope)
@@ -81,38 +87,48 @@ def mark_members(
         )
 
 
-def _condition(rows: Rows, source: str, value_sets: Mapping[str, ValueSet], depth: int = 0) -> str:
-    """The SQL condition of the rows, over the columns of `fit_<table>`."""
-    conditions = [f"list_contains({source}.sets, {quote(rows.codes)})"] if rows.codes else []
-    if rows.status:
-        conditions.append(f"coalesce({source}.status IN ({', '.join(map(quote, rows.status))}), false)")
-    else:
-        conditions.append(f"coalesce({source}.status <> {quote(_ERROR)}, true)")
-    if rows.where:
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """The SQL conditions of selections, over the columns of `fit_<table>`."""
+
+    value_sets: Mapping[str, ValueSet]
+    as_of: date
+
+    def of(self, rows: Rows, source: str, depth: int = 0) -> str:
+        """The condition of the rows, for the table under the name `source`."""
+        conditions = [f"list_contains({source}.sets, {quote(rows.codes)})"] if rows.codes else []
+        if rows.status:
+            conditions.append(f"coalesce({source}.status IN ({', '.join(map(quote, rows.status))}), false)")
+        else:
+            conditions.append(f"coalesce({source}.status <> {quote(_ERROR)}, true)")
+        if rows.where:
+            alternatives = [" AND ".join(self._holds(*pair, source) for pair in each) for each in rows.where]
+            conditions.append(f"({' OR '.join(f'({each})' for each in alternatives)})")
+        conditions += [self._linked(name, selection, source, depth) for name, selection in rows.linked]
+        if rows.value:
+            number = f"try_cast({source}.in_{rows.value.column} AS DOUBLE)"
+            conditions += [f"coalesce({number} {sign} {bound!r}, false)" for sign, bound in rows.value.bounds]
+            conditions.append(f"{source}.bound_{rows.value.column} IS NULL")
+        if rows.lasts:
+            today, text = f"DATE {quote(self.as_of.isoformat())}", f"{source}.in_{rows.lasts[0]}"
+            end = f"CASE WHEN {text} IS NULL THEN {today} ELSE least(try_cast(left({text}, 10) AS DATE), {today}) END"
+            conditions.append(f"coalesce({end} - {source}.date >= {rows.lasts[1]}, false)")
+        return " AND ".join(conditions)
+
+    def _holds(self, name: str, codes: str, source: str) -> str:
+        if name.endswith(CODINGS):
+            return f"list_contains({source}.sets_{name}, {quote(codes)})"
+        members = ", ".join(quote(code.code) for code in self.value_sets[codes].codes)
+        return f"coalesce({source}.in_{name}::VARCHAR IN ({members}), false)"
+
+    def _linked(self, name: str, selection: Selection, source: str, depth: int) -> str:
         alternatives = [
-            " AND ".join(_holds(name, codes, source, value_sets) for name, codes in each) for each in rows.where
-        ]
-        conditions.append(f"({' OR '.join(f'({each})' for each in alternatives)})")
-    for name, selection in rows.linked:
-        alternatives = [
-            f"EXISTS (SELECT 1 FROM fit_{other.table} AS linked_{depth} WHERE linked_{depth}.institution ="
+            f"EXISTS (SELECT 1 FROM fit_{rows.table} AS linked_{depth} WHERE linked_{depth}.institution ="
             f" {source}.institution AND linked_{depth}.resource_key = {source}.in_{name}"
-            f" AND {_condition(other, f'linked_{depth}', value_sets, depth + 1)})"
-            for other in selection
+            f" AND {self.of(rows, f'linked_{depth}', depth + 1)})"
+            for rows in selection
         ]
-        conditions.append(f"({' OR '.join(alternatives) or 'false'})")
-    if rows.value:
-        number = f"try_cast({source}.in_{rows.value.column} AS DOUBLE)"
-        conditions += [f"coalesce({number} {sign} {bound!r}, false)" for sign, bound in rows.value.bounds]
-        conditions.append(f"{source}.bound_{rows.value.column} IS NULL")
-    return " AND ".join(conditions)
-
-
-def _holds(name: str, codes: str, source: str, value_sets: Mapping[str, ValueSet]) -> str:
-    if name.endswith(CODINGS):
-        return f"list_contains({source}.sets_{name}, {quote(codes)})"
-    members = ", ".join(quote(code.code) for code in value_sets[codes].codes)
-    return f"coalesce({source}.in_{name}::VARCHAR IN ({members}), false)"
+        return f"({' OR '.join(alternatives) or 'false'})"
 
 
 def _leads(link: Link) -> str:

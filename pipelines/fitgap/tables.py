@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 
 import duckdb
 
@@ -64,6 +65,7 @@ def prepare_rows(
     requirements: Sequence[Requirement],
     roles: Mapping[str, TableRoles],
     value_sets: Mapping[str, ValueSet],
+    as_of: date,
 ) -> list[str]:
     """Make table `fit_<table>` for every table that a requirement names; an absent table gives no rows.
 
@@ -88,7 +90,7 @@ def prepare_rows(
     asked = asked_columns(requirements)
     for name in names:
         connection.execute(_rows_sql(name, roles[name], present, asked.get(name, Asked())))
-    mark_members(connection, requirements, value_sets)
+    mark_members(connection, requirements, value_sets, as_of)
     found = connection.sql("SELECT institution FROM fit_opening ORDER BY ALL").fetchall()
     return [str(institution) for (institution,) in found]
 

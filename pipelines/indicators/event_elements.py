@@ -217,10 +217,10 @@ class EventElements:
             day = column(self._roles, event.table, "date")
             role = Role.INDEX_DATE if use.role == Role.INDEX_EVENT else Role.EVENT_DATE
             yield self._of_rows(role, rows, day, f"Datum van: {_lower(title)}", use, date_column=day)
-        open_ends = use.open_ends or event.lasts_at_least is not None
+        open_ends = use.open_ends or event.lasts_at_least is not None  # what has no end yet counts as well
         if use.ends or open_ends or event.at == "end":
             end, name = column(self._roles, event.table, "end_text"), f"Einde van: {_lower(title)}"
-            if open_ends and not use.ends:
+            if open_ends and not use.ends and event.at == "start":
                 yield self._of_rows(Role.END, rows, end, name, replace(use, mandatory=False), checks=(Check.CLOSED,))
             else:
                 yield self._of_rows(Role.END, rows, end, name, use)
@@ -244,7 +244,9 @@ class EventElements:
         tables = tuple(sorted({table for leaf in leaves for table in self._tables(leaf)}))
         needed = use.mandatory and len(tables) == 1
         each = replace(use, mandatory=needed, counted=False, title=None)
-        ground = [need for leaf in leaves if not isinstance(leaf, ScoreEvent) for need in self._alternative(leaf, each)]
+        ground = self._shared(
+            [[*self._alternative(leaf, each)] for leaf in leaves if not isinstance(leaf, ScoreEvent)], use
+        )
         scores = [leaf for leaf in leaves if isinstance(leaf, ScoreEvent)]
         if scores:
             instruments = tuple(sorted({score.instrument for score in scores}))
@@ -262,6 +264,19 @@ class EventElements:
         without_death = tuple(chosen[key] for key in sorted(chosen) if chosen[key].table != PATIENTS)
         if without_death and use.counted:
             yield self._found(without_death, title, use, ground)
+
+    def _shared(self, alternatives: Sequence[Sequence[Requirement]], use: Use) -> list[Requirement]:
+        """What all alternatives ask is mandatory; what only some of them select by is not."""
+        asked = {Role.INDEX_DATE, Role.EVENT_DATE, Role.INSTANT, Role.LATERALITY}
+        asked |= {Role.VALUE} if use.value else set()
+        asked |= {Role.END} if use.ends else set()
+        sets = [{need.element for need in each} for each in alternatives]
+        shared = set.intersection(*sets) if sets else set()
+        return [
+            need if need.role in asked or need.element in shared else replace(need, mandatory=False)
+            for each in alternatives
+            for need in each
+        ]
 
     def _leaves(self, names: Sequence[str]) -> Iterator[RowEvent | ScoreEvent | ComputedEvent]:
         for name in names:
@@ -297,7 +312,8 @@ class EventElements:
         yield from self._scored(instrument, score, use)
 
     def _responses(self, instruments: tuple[str, ...], use: Use) -> Iterator[Requirement]:
-        title = " of ".join(self.elements.instrument_titles[each] for each in instruments)
+        *others, last = (self.elements.instrument_titles[each] for each in instruments)
+        title = f"{', '.join(others)} of {last}" if others else last
         code = column(self._roles, RESPONSES, "code")
         yield self._patient(RESPONSES, mandatory=use.mandatory)
         yield self.elements.need(
@@ -394,7 +410,8 @@ def _only_patient(need: Requirement, chosen: Selection) -> bool:
 
 
 def _lower(title: str) -> str:
-    return title[:1].lower() + title[1:]
+    """The title inside a sentence; one that starts with an abbreviation stays as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _upper(title: str) -> str:

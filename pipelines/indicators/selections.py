@@ -24,7 +24,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one table, as `RowEvent` selects them; `status` is empty where all but those entered in error count."""
+    """Rows of one table, as `RowEvent` selects them.
+
+    `status` is empty where all but those entered in error count; `lasts` is the column of the end and the days to it.
+    """
 
     table: str
     codes: str | None = None
@@ -32,6 +35,7 @@ class Rows:
     where: tuple[tuple[tuple[str, str], ...], ...] = ()
     linked: tuple[tuple[str, Selection], ...] = ()
     value: Range | None = None
+    lasts: tuple[str, int] | None = None
 
     @property
     def any_value(self) -> Rows:
@@ -55,6 +59,8 @@ class Rows:
             text += f"[{name}>{label(selection)}]"
         if self.value:
             text += f"[{self.value.column}{','.join(f'{sign}{bound:g}' for sign, bound in self.value.bounds)}]"
+        if self.lasts:
+            text += f"[{self.lasts[0]}>={self.lasts[1]} days]"
         return text
 
 
@@ -85,6 +91,7 @@ def rows_of(event: RowEvent, events: Mapping[str, AnyKindOfEvent], roles: Mappin
         where=tuple(sorted(tuple(sorted(each.items())) for each in event.where or ())),
         linked=tuple(sorted((name, selection(events[other], events, roles)) for name, other in event.linked.items())),
         value=_range(value_column(event, roles), event.value) if event.value else None,
+        lasts=(column(dict(roles), event.table, "end_text"), event.lasts_at_least) if event.lasts_at_least else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -195,3 +196,28 @@ def test_a_composite_waits_for_what_its_parts_wait_for(tmp_path: Path) -> None:
     assert "prom_answer:present" in keys["response-rate"]
     assert "zib_problem:present" in keys["event-within"]
     assert {"prom_answer:present", "zib_problem:present"} <= keys["all-or-none"]
+
+
+def test_what_is_set_aside_counts_for_the_table_whose_rule_it_failed(tmp_path: Path) -> None:
+    """Weights and laboratory results are the same FHIR resource; only a rule tells which one was set aside."""
+    batch = tmp_path / "batches" / "a" / "1"
+    batch.mkdir(parents=True)
+    line = {
+        "institution": "a",
+        "source_file": "o.ndjson",
+        "resource_type": "Observation",
+        "reason": "x",
+        "step": "validate",
+    }
+    rules = ["BODY-WEIGHT-RANGE", "BODY-WEIGHT-RANGE", "LABORATORY-UNIT-MISSING", "RESOURCE-INVALID"]
+    rows = [{**line, "source_line": n, "resource_key": f"k{n}", "rule_id": rule} for n, rule in enumerate(rules)]
+    batch.joinpath("quarantine.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    checks = [
+        {"table": "zib_body_weight", "rule_id": "BODY-WEIGHT-RANGE", "failed": 2},
+        {"table": "zib_laboratory_test_result", "rule_id": "LABORATORY-UNIT-MISSING", "failed": 1},
+    ]
+    batch.joinpath("checks.json").write_text(json.dumps({"batch": {}, "checks": checks}), encoding="utf-8")
+    content = deliver(tmp_path, {"zib_body_weight": [{"status": "final", "weight_kg": 80.0}]})
+    assert shares(content, "zib_body_weight.patient_key", ["accepted"]) == [(1, 3)]
+    assert shares(content, "zib_laboratory_test_result.patient_key", ["accepted"]) == [(0, 1)]
+    assert shares(content, "zib_body_height.patient_key", ["accepted"]) == [(0, 0)]

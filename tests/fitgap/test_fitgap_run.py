@@ -20,13 +20,14 @@ from pipelines.errors import TerminalError
 from pipelines.extract.exports import find_exports
 from pipelines.fitgap.criteria import load_criteria
 from pipelines.fitgap.report import write_fit_gap
-from pipelines.fitgap.run import load_fit_gap, store, with_comparison
+from pipelines.fitgap.run import load_fit_gap, run_fit_gap, store, with_comparison
 from pipelines.indicators.requirements import load_concepts, requirements
 from pipelines.proms.instruments import load_instruments
 from pipelines.synthetic.export import synthesise
 
 Content = dict[str, Any]
 SECRET = "f00dcafe"
+SETS = sorted(path.parent.name for path in (MAPPINGS / "outcome_sets").glob("*/set.yaml"))
 
 
 def test_an_empty_lake_is_ready_for_nothing_and_says_why(tmp_path: Path) -> None:
@@ -37,6 +38,17 @@ def test_an_empty_lake_is_ready_for_nothing_and_says_why(tmp_path: Path) -> None
     assert own["tests"][0]["registrable"]["conclusion"] == "not"
     pages = write_fit_gap(content, tmp_path / "out")
     assert [page.name for page in pages] == ["index.html", "nog geen instelling.html"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_without_data_every_indicator_of_every_set_says_what_it_misses_first(tmp_path: Path, name: str) -> None:
+    fit_gap = load_fit_gap(MAPPINGS, [name])
+    content = run_fit_gap(tmp_path, fit_gap, as_of=AS_OF, versions={}, on_progress=lambda done, total: None)
+    (own,) = content["institutions"]
+    assert len(own["indicators"]) == len(fit_gap.sets[0].indicators)
+    for each in own["indicators"]:
+        assert each["status"] == "not", each["indicator"]
+        assert re.fullmatch(r"Er zijn geen [^.]+ ontvangen\.", each["cause_nl"]), each["indicator"]
 
 
 def test_an_institution_of_which_nothing_reached_the_lake_is_named(tmp_path: Path) -> None:
