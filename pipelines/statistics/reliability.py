@@ -66,7 +66,7 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
 
     bounds = [(float(logit(joint)) - 5, float(logit(joint)) + 5), (np.log(1e-3), np.log(_MOST_ALIKE))]
     fits = [
-        optimize.minimize(loss, [logit(joint), np.log(start)], jac=True, method="L-BFGS-B", bounds=bounds)
+        optimize.minimize(loss, [logit(joint), np.log(start)], jac=True, method="TNC", bounds=bounds)
         for start in (10.0, 1000.0)
     ]
     best = min(fits, key=lambda fit: float(fit.fun))
