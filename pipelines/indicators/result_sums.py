@@ -49,24 +49,26 @@ JOIN outcome_variable AS variable
     AND variable.index_date = judged.index_date
 """
 
+# A stratum of one month or quarter holds too few cases to show: strata have years, the last twelve months and the total.
 _PERIODS = """
 CREATE OR REPLACE TEMP TABLE result_period AS
 WITH month AS (
     SELECT unnest(generate_series(min(month)::TIMESTAMP, date_trunc('month', $as_of), INTERVAL 1 MONTH))::DATE AS month
     FROM result_case
 )
-SELECT 'month' AS period_kind, strftime(month, '%Y-%m') AS period, month, false AS per_year FROM month
+SELECT 'month' AS period_kind, strftime(month, '%Y-%m') AS period, month, false AS per_year, false AS for_strata
+FROM month
 UNION ALL
-SELECT 'quarter', year(month) || '-Q' || quarter(month), month, false FROM month
+SELECT 'quarter', year(month) || '-Q' || quarter(month), month, false, false FROM month
 UNION ALL
-SELECT 'year', year(month)::VARCHAR, month, per_year FROM month, (VALUES (false), (true)) AS either(per_year)
+SELECT 'year', year(month)::VARCHAR, month, per_year, true FROM month, (VALUES (false), (true)) AS either(per_year)
 UNION ALL
-SELECT 'rolling_12_months', strftime(last.month, '%Y-%m'), month.month, false
+SELECT 'rolling_12_months', strftime(last.month, '%Y-%m'), month.month, false, last.month = date_trunc('month', $as_of)
 FROM month AS last
 JOIN month ON month.month BETWEEN last.month - INTERVAL 11 MONTH AND last.month
 """
 
-_SUMS = """
+_SUMS = f"""
 CREATE OR REPLACE TEMP TABLE result_sum AS
 WITH monthly AS (
     SELECT institution, indicator, month, stratifier, stratum,
@@ -82,6 +84,7 @@ WITH monthly AS (
     FROM monthly
     JOIN declared_indicator USING (indicator)
     JOIN result_period USING (month, per_year)
+    WHERE stratifier = '{EVERYONE}' OR for_strata
     UNION ALL
     SELECT *, 'total', 'total' FROM monthly
 )
@@ -108,12 +111,13 @@ ORDER BY indicator, institution, period_kind, period, stratifier, stratum
 """
 
 # The values themselves, for statistics that do not follow from sums; institution null is the whole group.
-_VALUES = """
+_VALUES = f"""
 WITH placed AS (
     SELECT result_case.*, period_kind, period
     FROM result_case
     JOIN declared_indicator USING (indicator)
     JOIN result_period USING (month, per_year)
+    WHERE stratifier = '{EVERYONE}' OR for_strata
     UNION ALL
     SELECT *, 'total', 'total' FROM result_case
 )
@@ -152,7 +156,8 @@ def add_up(connection: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
 
     Reads `outcome_patient`, `outcome_variable` and `case_expected`. A period is a month (`YYYY-MM`), a quarter
     (`YYYY-Qn`), a year, the twelve months up to a month, or the `total`; of a cohort that counts patients per calendar
-    year only the year and the total exist.
+    year only the year and the total exist. A stratum has years, the twelve months up to `as_of` and the total
+    (operationalisation).
     """
     connection.execute(_CASES)
     connection.execute(_PERIODS, {"as_of": as_of})
