@@ -33,7 +33,8 @@ def cases_of(cohort: Cohort, events: Events, as_of: date) -> list[Case]:
     by_patient: dict[tuple[str, str], list[Event]] = {}
     for row in rows:
         if row.patient is None:
-            found.append(_case(row, row.begin.low if row.begin.complete else None, "patient unknown"))
+            dated = row.begin.complete and cohort.counts != "per_year"
+            found.append(_case(row, row.begin.low if dated else None, "patient unknown"))
         else:
             by_patient.setdefault((row.institution, row.patient), []).append(row)
     for mine in by_patient.values():
@@ -60,7 +61,8 @@ def _of_patient(cohort: Cohort, rows: list[Event], as_of: date) -> list[Case]:
     if cohort.counts == "each":
         return [*incomplete, *(_case(row, row.begin.low) for row in dated)]
     if cohort.counts == "first":
-        return [_case(dated[0], dated[0].begin.low)] if dated else incomplete[:1]
+        earliest = min(rows, key=lambda row: (row.begin.low or LATE, row.key))
+        return [_case(dated[0], dated[0].begin.low)] if dated else [_case(earliest, None, "index date incomplete")]
     if cohort.counts == "per_year":
         return _years(rows, as_of)
     counted: list[Case] = []
@@ -73,14 +75,14 @@ def _of_patient(cohort: Cohort, rows: list[Event], as_of: date) -> list[Case]:
 
 def _years(rows: list[Event], as_of: date) -> list[Case]:
     found = [_case(row, None, "index date incomplete") for row in rows if row.begin.low is None]
-    first_of_year: dict[int, Case] = {}
-    for row in rows:
-        if row.begin.low is not None:
-            last = (row.end.low or as_of).year
-            for year in range(row.begin.low.year, max(row.begin.low.year, last) + 1):
-                if year not in first_of_year or row.key < first_of_year[year].key:
-                    first_of_year[year] = _case(row, date(year, 1, 1))
-    return found + list(first_of_year.values())
+    of_year: dict[int, Case] = {}
+    for row in sorted((r for r in rows if r.begin.low is not None), key=lambda r: r.key):
+        latest = {year: next(r.begin.low for r in rows if r.key == case.key) for year, case in of_year.items()}
+        last = (row.end.low or as_of).year
+        for year in range(row.begin.low.year, max(row.begin.low.year, last) + 1):
+            if year not in of_year or row.begin.low > latest[year]:
+                of_year[year] = _case(row, date(year, 1, 1))
+    return found + list(of_year.values())
 
 
 def _finished(case: Case, cohort: Cohort, events: Events, rows: list[Event]) -> Case:

@@ -247,7 +247,7 @@ class Evaluator:
         deciding = against or [part for part, _ in told]
         evidence: list[Evidence] = []
         for part in deciding:
-            evidence += [e for e in part.evidence if e.role not in ("index", "stay") and e not in evidence]
+            evidence += [e for e in part.evidence if e.role not in ("index", "stay")]
         return Finding(numerator=not against, evidence=tuple(evidence))
 
 

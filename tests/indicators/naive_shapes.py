@@ -340,7 +340,7 @@ def duration(measure: Duration, case: Case, world: Evaluator) -> Finding:
         end = _index_point(case, measure.until_point)
         earliest = end.low
         if end.low < start.low or (clock and end.at is not None and end.at < start.at):
-            return _never(measure)
+            return _never(measure, evidence)
     else:
         found = []
         for one in candidates(world, case, measure.until, measure.window, point=measure.until_point):
@@ -351,7 +351,7 @@ def duration(measure: Duration, case: Case, world: Evaluator) -> Finding:
             inside = one.inside and one.moment.low >= start.low
             found.append(Candidate(one.event, one.moment, inside, max(one.earliest, start.low)))
         if not found:
-            return _never(measure)
+            return _never(measure, evidence)
         earliest = min(one.earliest for one in found)
         last = _first(found)
         if last is None or _may_be_earlier(found, last):
@@ -374,10 +374,10 @@ def _index_point(case: Case, point: str) -> Moment:
     return Moment(case.day, case.day, case.at) if point == "start" else Moment(case.end, case.end, case.end_at)
 
 
-def _never(measure: Duration) -> Finding:
+def _never(measure: Duration, evidence: list[Evidence]) -> Finding:
     if measure.never == "missing":
         return Finding("no end")
-    return Finding(None, None if measure.target is None else False)
+    return Finding(None, None if measure.target is None else False, evidence=tuple(evidence))
 
 
 def time_to_event(measure: TimeToEvent, case: Case, world: Evaluator) -> Finding:

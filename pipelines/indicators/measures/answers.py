@@ -117,7 +117,8 @@ answer AS (
 # A part that the case is no part of (excluded, outside) asks nothing of it. Pending comes first: no quick "no".
 _ALL_OR_NONE = f"""
 part AS (
-    SELECT c.index_id, o.status, o.reason, o.numerator <> wanted.met AS other, o.evidence, wanted.place
+    SELECT c.index_id, o.status, o.reason, o.numerator <> wanted.met AS other, wanted.place,
+           list_filter(o.evidence, lambda entry: entry.role NOT IN ('index', 'stay')) AS evidence
     FROM followed AS c
     JOIN outcome_patient AS o ON o.institution = c.institution AND o.index_key = c.index_key
         AND o.index_date = c.index_date
@@ -127,10 +128,8 @@ part AS (
     SELECT index_id, bool_or(status = 'pending') AS pending, coalesce(bool_or(other), false) AS other,
            arg_min(reason, place) FILTER (status = 'pending') AS pending_reason,
            arg_min(reason, place) FILTER (status = 'missing') AS missing_reason,
-           list_distinct(flatten(list(list_filter(evidence, lambda entry: entry.role NOT IN ('index', 'stay'))
-                                      ORDER BY place) FILTER (other))) AS against,
-           list_distinct(flatten(list(list_filter(evidence, lambda entry: entry.role NOT IN ('index', 'stay'))
-                                      ORDER BY place))) AS everything
+           flatten(list(evidence ORDER BY place) FILTER (other)) AS against,
+           flatten(list(evidence ORDER BY place)) AS everything
     FROM part
     GROUP BY index_id
 ), answer AS (

@@ -48,6 +48,7 @@ judged AS (
                 ELSE {{'status': 'included', 'reason': NULL}} END AS verdict,
            CASE WHEN set_aside IS NOT NULL THEN []
                 WHEN ending.means IS NOT NULL THEN [ending.entry]
+                WHEN ending.in_doubt THEN []
                 ELSE answer.evidence END AS found, ending.means
     FROM judged
     LEFT JOIN answer ON answer.index_id = judged.index_id
