@@ -400,6 +400,22 @@ class Chain:
         write_index(reports, outcome_sets=self.outcome_sets, as_of=as_of, out=out)
         return reports
 
+    def outcome_set(self, name: str) -> OutcomeSet:
+        """The outcome set of this name.
+
+        Raises:
+            TerminalError: `OUTCOME-SET-UNKNOWN`.
+        """
+        for outcome_set in self.outcome_sets:
+            if outcome_set.id == name:
+                return outcome_set
+        raise TerminalError(
+            "OUTCOME-SET-UNKNOWN",
+            f"there is no outcome set {name}",
+            where=str(self._options.mappings / "outcome_sets"),
+            remedy=f"Choose one of {', '.join(each.id for each in self.outcome_sets)}.",
+        )
+
     def _asked(self, outcome_set: OutcomeSet) -> list[Instrument]:
         asked = {(a.instrument, a.version) for a in outcome_set.proms.asked}
         return [i for i in self._instruments if (i.id, None) in asked or (i.id, i.version) in asked]
@@ -452,11 +468,19 @@ class Chain:
         paths = []
         for file in sorted((self._options.mappings / "registries").glob("*.yaml")):
             registry = load_registry(file)
+            outcome_set = self.outcome_set(registry.outcome_set)
             with transaction(self.engine) as connection:
                 results = read_results(connection, registry.outcome_set)
                 if results.empty:
                     continue
-                delivery = deliver(results, registry, as_of=as_of, versions=self.versions, out=self.home / "deliveries")
+                delivery = deliver(
+                    results,
+                    registry,
+                    outcome_set,
+                    as_of=as_of,
+                    versions=self.versions,
+                    out=self.home / "deliveries",
+                )
                 record_delivery(
                     connection,
                     registry=delivery.registry,

@@ -37,6 +37,8 @@ def protect(results: pd.DataFrame, registry: Registry) -> Protected:
     if absent:
         raise _refused(f"columns are missing: {', '.join(absent)}", registry)
     rows = results.loc[results["outcome_set"] == registry.outcome_set, _NEEDED].reset_index(drop=True)
+    # Events behind a survival curve are a count that only some cells of the table would have: they are not published.
+    rows["numerator"] = rows["numerator"].where(rows["statistic"] == "proportion")
     if rows.empty:
         raise _refused("there are no results of this outcome set", registry)
     parts = [_protect_indicator(part.copy(), registry) for _, part in rows.groupby("indicator")]
@@ -75,14 +77,15 @@ def _group_cells(rows: pd.DataFrame, registry: Registry) -> dict[Cell, Counts]:
     cells: dict[Cell, Counts] = {}
     for row in once.to_dict("records"):
         size = _whole(row["group_denominator"])
-        events = round(size * float(row["group_value"])) if size else 0
+        proportion = row["statistic"] == "proportion" and size
+        events = round(size * float(row["group_value"])) if proportion else 0
         cells[(GROUP, str(row["period"]))] = _counts(row["statistic"], size, events)
     return cells
 
 
 def _counts(statistic: str, denominator: Any, numerator: Any) -> Counts:
     size = _whole(denominator)
-    if statistic == "mean":
+    if statistic != "proportion":
         return (size,)
     events = _whole(numerator)
     return (events, size - events)

@@ -49,7 +49,7 @@ JOIN outcome_variable AS variable
     AND variable.index_date = judged.index_date
 """
 
-# A stratum of one month or quarter holds too few cases to show: strata have years, the last twelve months and the total.
+# A stratum of one month or quarter holds too few cases to show: strata have years, the last twelve months, the total.
 _PERIODS = """
 CREATE OR REPLACE TEMP TABLE result_period AS
 WITH month AS (

@@ -43,8 +43,8 @@ def prom_tables(
 ) -> PromTables:
     """The scores with their moment, the due list and the response rates, right after `measure` on the same connection.
 
-    Only of the instruments that the set asks. A score of a response that belongs to two index events is two rows; one that
-    belongs to none has no moment.
+    Only of the instruments that the set asks. A score of a response that belongs to two index events is two rows; one
+    that belongs to none has no moment.
     """
     due_list(connection, outcome_set, instruments, as_of)
     response_rates(connection, outcome_set.id, as_of)

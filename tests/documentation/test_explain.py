@@ -66,5 +66,5 @@ def test_a_revision_is_told_with_its_day_and_what_it_rests_on() -> None:
     rows = [row for case in results["hip-revision-1y"] for row in case.rows if row["numerator"]]
     text = explain(outcome_set, outcome_of(rows[0]))
     assert "Het gaat om: eerste totale heupprothese, op 15 januari 2024." in text
-    assert "Er was sprake van een heroperatie van de heupprothese, van 16 januari 2024 tot en met 14 januari 2025." in text
+    assert "Er was sprake van een heroperatie van de heupprothese, van 16 januari 2024 tot en met " in text
     assert re.search(r"- .* \(dag \d+\): een heroperatie van de heupprothese \[", text)
