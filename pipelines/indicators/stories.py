@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.indicators.definitions import OutcomeSet
-from pipelines.indicators.events import AnyKindOfEvent, Comparison, RowEvent, ScoreEvent
-from pipelines.indicators.references import PATIENT_TABLE, about_death
+from pipelines.indicators.events import Comparison, RowEvent, ScoreEvent
+from pipelines.indicators.references import PATIENT_TABLE
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.proms.instruments import Instrument
 

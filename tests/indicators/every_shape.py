@@ -55,8 +55,11 @@ def _indicator(one: dict[str, Any]) -> Indicator:
         statistic = "cumulative_incidence"
     elif shape == "share_of_volume" and "part" not in measure:
         statistic = "count"
-    elif (shape == "value" and not {"target", "target_by_sex"} & set(measure)) or (
-        shape == "duration" and "target" not in measure) or (shape == "change_between" and "at_least" not in measure):
+    elif (
+        (shape == "value" and not {"target", "target_by_sex"} & set(measure))
+        or (shape == "duration" and "target" not in measure)
+        or (shape == "change_between" and "at_least" not in measure)
+    ):
         statistic = "mean"
     unit = _UNIT.get(one["cohort"], "procedure")
     return Indicator.model_validate({**_PLAIN, "statistic": statistic, "unit_of_counting": unit, **one})
@@ -81,12 +84,12 @@ class World:
         return name
 
 
-_SCORE = {name: "VARCHAR" for name in (
-    "institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction",
-    "missing_reason", "status", "answered_by", "scored_by")} | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
+_SCORE = dict.fromkeys(("institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction", "missing_reason", "status", "answered_by", "scored_by"), "VARCHAR") | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
 
 
-def fill(connection: duckdb.DuckDBPyConnection, world: World, outcome_set: OutcomeSet, roles: dict[str, TableRoles]) -> None:
+def fill(
+    connection: duckdb.DuckDBPyConnection, world: World, outcome_set: OutcomeSet, roles: dict[str, TableRoles]
+) -> None:
     """Create the tables of a world in a connection."""
     tables = columns_read(outcome_set, roles) | {"prom_score": _SCORE}
     for table, columns in tables.items():
@@ -100,7 +103,9 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, outcome_set: Outco
     _create(connection, "zib_coding", columns, codings)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
+def _create(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: list[dict[str, Any]]
+) -> None:
     texts = {name: [None if (v := row.get(name)) is None else str(v) for row in rows] for name in columns}
     staged = pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
     connection.register("staged", staged)

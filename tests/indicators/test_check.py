@@ -104,7 +104,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "at", "value", "named"), WRONG, ids=[f"{r[0]} {r[1]}={str(r[2])[:60]}" for r in WRONG])
+@pytest.mark.parametrize(
+    ("file", "at", "value", "named"), WRONG, ids=[f"{r[0]} {r[1]}={str(r[2])[:60]}" for r in WRONG]
+)
 def test_a_wrong_file_is_named_with_its_line(mappings: Path, file: str, at: str, value: object, named: str) -> None:
     path = change(mappings, file, at, value)
     found = findings(mappings)

@@ -84,25 +84,25 @@ counted AS (
 """
 
 # From the first on: the next that counts is the first one further than so many days from the one before.
-_APART = f"""
+_APART = """
 days AS (
-    SELECT DISTINCT institution, patient_key, coalesce({{side}}, '') AS joint, low FROM begun WHERE fault IS NULL
+    SELECT DISTINCT institution, patient_key, coalesce({side}, '') AS joint, low FROM begun WHERE fault IS NULL
 ), counting AS (
     SELECT institution, patient_key, joint, min(low) AS low FROM days GROUP BY ALL
     UNION ALL
     SELECT days.institution, days.patient_key, days.joint, min(days.low)
     FROM counting
     JOIN days ON days.institution = counting.institution AND days.patient_key = counting.patient_key
-        AND days.joint = counting.joint AND days.low > counting.low + {{apart}}
+        AND days.joint = counting.joint AND days.low > counting.low + {apart}
     GROUP BY days.institution, days.patient_key, days.joint, counting.low
 ), counted AS (
     SELECT begun.*, CASE WHEN begun.low = begun.high THEN begun.low END AS index_date
     FROM begun
     LEFT JOIN counting ON counting.institution = begun.institution AND counting.patient_key = begun.patient_key
-        AND counting.joint = coalesce({{side}}, '') AND counting.low = begun.low
+        AND counting.joint = coalesce({side}, '') AND counting.low = begun.low
     WHERE begun.fault IS NOT NULL OR counting.low IS NOT NULL
     QUALIFY begun.fault IS NOT NULL OR row_number() OVER (
-        PARTITION BY begun.institution, begun.patient_key, coalesce({{side}}, ''), begun.low
+        PARTITION BY begun.institution, begun.patient_key, coalesce({side}, ''), begun.low
         ORDER BY begun.resource_key) = 1
 )
 """
