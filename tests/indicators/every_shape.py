@@ -84,7 +84,10 @@ class World:
         return name
 
 
-_SCORE = dict.fromkeys(("institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction", "missing_reason", "status", "answered_by", "scored_by"), "VARCHAR") | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
+_SCORE = dict.fromkeys(
+    ("institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction",
+     "missing_reason", "status", "answered_by", "scored_by"), "VARCHAR",
+) | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
 
 
 def fill(
@@ -155,7 +158,8 @@ def add_patient(random: Random, world: World, institution: str, patient: str) ->
     world.add("zib_health_professional_role", institution=institution, resource_key=key("r", 0),
               specialty_codings_id=world.coded(institution, ("s", random.choice(["mdl", "gp"]))))  # fmt: skip
     for n in range(random.choice([1, 2, 3, 4])):
-        _add_procedure(random, world, institution, key("p", n), owner(), moment(random, random.choice([0, 0, 1, day()])),
+        _add_procedure(random, world, institution, key("p", n), owner(),
+                       moment(random, random.choice([0, 0, 1, day()])),
                        random.choice(["op", "op", "op2"]), key("r", 0), moment(random, day()))  # fmt: skip
     for n in range(random.choice([0, 1, 2, 3])):
         code = random.choice(["redo", "redo", "other", "op"])
@@ -177,15 +181,18 @@ def add_patient(random: Random, world: World, institution: str, patient: str) ->
         world.add(
             "zib_laboratory_test_result", institution=institution, resource_key=key("l", n), patient_key=owner(),
             status=random.choice(["final", "final", "final", "preliminary", "entered-in-error", None]),
-            test_codings_id=world.coded(institution, *random.choice([[("x", "y"), ("s", "test")], [("s", "test")], [("s", "z")]])),
+            test_codings_id=world.coded(
+                institution, *random.choice([[("x", "y"), ("s", "test")], [("s", "test")], [("s", "z")]])),
             value=value, value_converted=value, value_comparator=random.choice([None, None, None, None, "<"]),
             effective_text=moment(random, day()),
         )  # fmt: skip
     for n in range(random.choice([0, 1, 2])):
         world.add("zib_body_weight", institution=institution, resource_key=key("w", n), patient_key=owner(),
-                  status="final", weight_kg=random.choice([60.0, 80.0, 90.0]), effective_text=moment(random, day()))  # fmt: skip
+                  status="final", weight_kg=random.choice([60.0, 80.0, 90.0]),
+                  effective_text=moment(random, day()))  # fmt: skip
         world.add("zib_body_height", institution=institution, resource_key=key("h", n), patient_key=owner(),
-                  status="final", height_cm=random.choice([160.0, 180.0, None]), effective_text=moment(random, day()))  # fmt: skip
+                  status="final", height_cm=random.choice([160.0, 180.0, None]),
+                  effective_text=moment(random, day()))  # fmt: skip
     for n in range(random.choice([0, 1, 1, 2])):
         start = random.choice([-500, -400, -200, day()])
         world.add(
@@ -215,8 +222,10 @@ def _add_record(random: Random, world: World, institution: str, patient: str) ->
         world.add(
             "zib_patient", institution=institution, resource_key=f"{patient}-x{n}", patient_key=patient,
             gender=random.choice(["female", "female", "male", "male", "unknown", "other", None]),
-            birth_date_text=random.choice(["1974-03-20", "1974-03-21", "1944-04", "1949", "1950-02-28", "2000-01-01", None]),
-            deceased=random.choice([True, None]) if dies < 0.4 else random.choice([None, None, False]), death_date_text=text,
+            birth_date_text=random.choice(
+                ["1974-03-20", "1974-03-21", "1944-04", "1949", "1950-02-28", "2000-01-01", None]),
+            deceased=random.choice([True, None]) if dies < 0.4 else random.choice([None, None, False]),
+            death_date_text=text,
         )  # fmt: skip
 
 

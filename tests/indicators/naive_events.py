@@ -237,15 +237,13 @@ class Events:
     def _scores(self, event: ScoreEvent) -> list[Event]:
         found = []
         for row in self._world.tables.get("prom_score", []):
-            if (row["instrument"], row["score"]) == (event.instrument, event.score) and row["value"] is not None:
-                if in_range(row["value"], event.value):
-                    day = row["scored_date"]
-                    moment = Moment(day, day, None, None if day is None else day.isoformat())
-                    found.append(
-                        Event(
-                            row["institution"], row["patient_key"], row["resource_key"], moment, Moment(), row["value"]
-                        )
-                    )
+            named = (row["instrument"], row["score"]) == (event.instrument, event.score)
+            if named and row["value"] is not None and in_range(row["value"], event.value):
+                day = row["scored_date"]
+                moment = Moment(day, day, None, None if day is None else day.isoformat())
+                found.append(
+                    Event(row["institution"], row["patient_key"], row["resource_key"], moment, Moment(), row["value"])
+                )
         return found
 
     def _computed(self, event: ComputedEvent) -> list[Event]:

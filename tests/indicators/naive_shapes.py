@@ -399,9 +399,9 @@ def time_to_event(measure: TimeToEvent, case: Case, world: Evaluator) -> Finding
     happened = event_day <= min(end_day, until)
     last = min(event_day, end_day, until)
     for one in reached:
-        if not one.moment.complete:
-            if one.moment.low is None or one.moment.low < last or (one.moment.low == last and not happened):
-                return Finding("event date incomplete")
+        low = one.moment.low
+        if not one.moment.complete and (low is None or low < last or (low == last and not happened)):
+            return Finding("event date incomplete")
     for moment, *_ in endings:
         if not moment.complete and (moment.low is None or moment.low < last):
             return Finding("event date incomplete")

@@ -33,8 +33,8 @@ def outcomes(connection: duckdb.DuckDBPyConnection, world: World, as_of: date) -
     fill(connection, world, every_shape(), ROLES)
     measure(connection, every_shape(), ROLES, as_of)
     rows = connection.execute(
-        """SELECT institution, indicator, patient_key, index_key, index_date, index_end, status, reason, numerator, value,
-                  evidence FROM outcome_patient"""
+        """SELECT institution, indicator, patient_key, index_key, index_date, index_end, status, reason, numerator,
+                  value, evidence FROM outcome_patient"""
     ).fetchall()
     return [Outcome(*row[:-1], evidence=tuple(Evidence(*e.values()) for e in row[-1])) for row in rows]
 

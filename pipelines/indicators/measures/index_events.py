@@ -47,8 +47,8 @@ _TABLE = """
 CREATE OR REPLACE TEMP TABLE index_event (
     index_id BIGINT, cohort VARCHAR, institution VARCHAR, patient_key VARCHAR, index_key VARCHAR, index_date DATE,
     excluded_reason VARCHAR, index_date_instant TIMESTAMPTZ, index_text VARCHAR, side VARCHAR, index_end DATE,
-    index_end_instant TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN, sex VARCHAR,
-    birth_low DATE, birth_high DATE, died BOOLEAN, death_key VARCHAR, death_text VARCHAR, death_low DATE,
+    index_end_instant TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN,
+    sex VARCHAR, birth_low DATE, birth_high DATE, died BOOLEAN, death_key VARCHAR, death_text VARCHAR, death_low DATE,
     death_high DATE)
 """
 
@@ -62,8 +62,8 @@ WITH begun AS (
     QUALIFY row_number() OVER (PARTITION BY institution, resource_key ORDER BY low NULLS LAST, text, end_text) = 1
 ), {counted}, placed AS ({placed})
 SELECT (SELECT coalesce(max(index_id), 0) FROM index_event) + row_number() OVER (), {cohort}, placed.institution,
-       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.instant, placed.text, placed.side,
-       placed.index_end, placed.index_end_instant, placed.end_fault, placed.stay_key, placed.stay_text,
+       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.instant, placed.text,
+       placed.side, placed.index_end, placed.index_end_instant, placed.end_fault, placed.stay_key, placed.stay_text,
        patient.patient_key IS NOT NULL, patient.sex, patient.birth_low, patient.birth_high,
        coalesce(patient.died, false), patient.death_key, patient.death_text, patient.death_low, patient.death_high
 FROM placed

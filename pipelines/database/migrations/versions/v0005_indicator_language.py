@@ -5,6 +5,8 @@ What they held is computed again by the next run, so the tables are made anew.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,7 +31,7 @@ def _drop() -> None:
         op.drop_table(table)
 
 
-def _create(after_date: str, kind: sa.types.TypeEngine[object], *, by: str, adds_up: str) -> None:
+def _create(after_date: str, kind: sa.types.TypeEngine[Any], *, by: str, adds_up: str) -> None:
     row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "outcome_patient",
@@ -59,5 +61,5 @@ def _create(after_date: str, kind: sa.types.TypeEngine[object], *, by: str, adds
     )
 
 
-def _columns(kind: sa.types.TypeEngine[object], *names: str, nullable: bool = False) -> list[sa.Column[object]]:
+def _columns(kind: sa.types.TypeEngine[Any], *names: str, nullable: bool = False) -> list[sa.Column[Any]]:
     return [sa.Column(name, kind, nullable=nullable) for name in names]
