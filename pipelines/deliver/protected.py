@@ -82,7 +82,7 @@ def _group_cells(rows: pd.DataFrame, registry: Registry) -> dict[Cell, Counts]:
 
 def _counts(statistic: str, denominator: Any, numerator: Any) -> Counts:
     size = _whole(denominator)
-    if statistic == "mean":
+    if statistic != "proportion":
         return (size,)
     events = _whole(numerator)
     return (events, size - events)
