@@ -230,7 +230,7 @@ def _patient_of(key: str) -> str:
 
 
 def outcome_in_words(row: Mapping[str, Any]) -> str:
-    """A row of `outcome_patient` as a case expects it: yes, no, a number, both (`yes: 12`), or a status with its reason."""
+    """A row of `outcome_patient` as a case expects it: yes, no, a number, both (`yes: 12`), or status and reason."""
     if row["status"] != "included":
         return f"{row['status']}: {row['reason']}"
     answer = {True: "yes", False: "no", None: ""}[row["numerator"]]

@@ -35,8 +35,8 @@ class Cohort(Definition):
             several rows in a year the one that started last stands for it.
         apart_days: with `each_day`, an event up to so many days after one that counts belongs to that one.
         by_side: with `each_day`, left and right count by themselves; an unknown side and both sides are sides too.
-        stay: an event with an end (an admission) that holds the index date: its end is the end of the index event. Without
-            it that is the end of the index event's own row.
+        stay: an event with an end (an admission) that holds the index date: its end is the end of the index event.
+            Without it that is the end of the index event's own row.
         planned: the event of one that is planned; only due lists look at those with a date to come.
     """
 
@@ -158,8 +158,8 @@ class SetFile(Definition):
 class OutcomeSet:
     """An outcome set with everything it refers to.
 
-    Indicators are ordered so that each comes after those it is made of, and by file name otherwise; `value_sets` by name;
-    `charlson` where a variable asks for it.
+    Indicators are ordered so that each comes after those it is made of, and by file name otherwise; `value_sets` by
+    name; `charlson` where a variable asks for it.
     """
 
     id: str

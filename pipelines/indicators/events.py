@@ -45,7 +45,7 @@ class RowEvent(Event):
     """Rows of a ZIB table.
 
     Attributes:
-        table: a table of `mappings/table_roles.yaml`, which says which of its columns hold code, status, date and value.
+        table: a table of `mappings/table_roles.yaml`, which says which columns hold code, status, date and value.
         codes: the value set (`mappings/codes`) that a coding of the code column is in; None takes every row.
         status: the statuses that count; None takes all, also rows without one. Rows entered in error never count.
         where: alternatives; in each, every named column holds a code of the value set named with it. A column that

@@ -174,9 +174,9 @@ class TimeToEvent(Definition):
 class AllOrNone(Definition):
     """A composite: met when every part has the answer it should have (a 'textbook outcome').
 
-    `met` and `not_met` name other indicators of the same cohort. A pending part leaves the whole pending; else one part with
-    another answer decides; else a missing part leaves it missing. A single part in not_met turns its answer
-    around.
+    `met` and `not_met` name other indicators of the same cohort. A pending part leaves the whole pending; else one part
+    with another answer decides; else a missing part leaves it missing. A single part in not_met turns
+    its answer around.
     """
 
     shape: Literal["all_or_none"]
@@ -193,7 +193,8 @@ class AllOrNone(Definition):
 class FailureToRescue(Definition):
     """Whether an event follows in the window, among the cases that another indicator (the complication) found.
 
-    Cases whose answer for `of` is no are outside the denominator; one that is pending, missing or excluded there is so here.
+    Cases whose answer for `of` is no are outside the denominator; one that is pending, missing or excluded there is so
+    here.
     """
 
     shape: Literal["failure_to_rescue"]

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.indicators.definitions import OutcomeSet
-from pipelines.indicators.events import AnyKindOfEvent, Comparison, RowEvent, ScoreEvent
-from pipelines.indicators.references import PATIENT_TABLE, about_death
+from pipelines.indicators.events import Comparison, RowEvent, ScoreEvent
+from pipelines.indicators.references import PATIENT_TABLE
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.proms.instruments import Instrument
 
@@ -69,9 +69,9 @@ def columns_read(outcome_set: OutcomeSet, roles: Mapping[str, TableRoles]) -> di
         tables.setdefault("zib_problem", {}).update(dict.fromkeys(_PROBLEM, "VARCHAR"))
     for table, columns in tables.items():
         role = roles[table]
-        named = ["institution", "resource_key", role.patient, role.codings, role.status, role.start_text, role.end_text,
-                 role.laterality, *role.comparators.values()]  # fmt: skip
-        columns.update({name: "VARCHAR" for name in named if name is not None})
+        parts = role.patient, role.codings, role.status, role.start_text, role.end_text, role.laterality
+        texts = ("institution", "resource_key", *parts, *role.comparators.values())
+        columns.update({name: "VARCHAR" for name in texts if name is not None})
         columns.update({name: "DOUBLE" for name in (role.value, *role.comparators) if name is not None})
         if role.deceased is not None:
             columns[role.deceased] = "BOOLEAN"
@@ -92,7 +92,7 @@ class StoryTables:
         self._scores: list[Row] = []
 
     def tell(self, patient: str, record: Mapping[str, Any] | None, story: Sequence[Line]) -> None:
-        """Add a patient: `record` holds the columns of `zib_patient` (None: no record). The n-th line has key `patient-n`.
+        """Add a patient: `record` holds the columns of `zib_patient` (None: no record). Line n has key `patient-n`.
 
         Raises:
             StoryError: a line cannot be a row.

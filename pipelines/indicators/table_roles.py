@@ -15,8 +15,9 @@ ERROR_CODE = "TABLE-ROLES"
 class TableRoles(Definition):
     """The columns of one table by their part (None where it lacks one), and the FHIR `resource` it is made from.
 
-    `start_text` and `end_text` hold the moments as they were written: a date that may be partial, or an instant with its
-    offset. `patient` is None for what is not about a patient.
+    `start_text` and `end_text` hold the moments as they were written: a date that may be partial, or an instant with
+    its offset. `comparators` names, per column with a number, the one that makes it a bound (`<`, `>=`). `patient` is
+    None for what is not about a patient.
     """
 
     title_nl: str

@@ -55,8 +55,11 @@ def _indicator(one: dict[str, Any]) -> Indicator:
         statistic = "cumulative_incidence"
     elif shape == "share_of_volume" and "part" not in measure:
         statistic = "count"
-    elif (shape == "value" and not {"target", "target_by_sex"} & set(measure)) or (
-        shape == "duration" and "target" not in measure) or (shape == "change_between" and "at_least" not in measure):
+    elif (
+        (shape == "value" and not {"target", "target_by_sex"} & set(measure))
+        or (shape == "duration" and "target" not in measure)
+        or (shape == "change_between" and "at_least" not in measure)
+    ):
         statistic = "mean"
     unit = _UNIT.get(one["cohort"], "procedure")
     return Indicator.model_validate({**_PLAIN, "statistic": statistic, "unit_of_counting": unit, **one})
@@ -81,12 +84,15 @@ class World:
         return name
 
 
-_SCORE = {name: "VARCHAR" for name in (
-    "institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction",
-    "missing_reason", "status", "answered_by", "scored_by")} | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
+_SCORE = dict.fromkeys(
+    ("institution", "patient_key", "resource_key", "instrument", "instrument_version", "score", "direction",
+     "missing_reason", "status", "answered_by", "scored_by"), "VARCHAR",
+) | {"scored_date": "DATE", "value": "DOUBLE"}  # fmt: skip
 
 
-def fill(connection: duckdb.DuckDBPyConnection, world: World, outcome_set: OutcomeSet, roles: dict[str, TableRoles]) -> None:
+def fill(
+    connection: duckdb.DuckDBPyConnection, world: World, outcome_set: OutcomeSet, roles: dict[str, TableRoles]
+) -> None:
     """Create the tables of a world in a connection."""
     tables = columns_read(outcome_set, roles) | {"prom_score": _SCORE}
     for table, columns in tables.items():
@@ -100,7 +106,9 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, outcome_set: Outco
     _create(connection, "zib_coding", columns, codings)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
+def _create(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], rows: list[dict[str, Any]]
+) -> None:
     texts = {name: [None if (v := row.get(name)) is None else str(v) for row in rows] for name in columns}
     staged = pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
     connection.register("staged", staged)
@@ -150,7 +158,8 @@ def add_patient(random: Random, world: World, institution: str, patient: str) ->
     world.add("zib_health_professional_role", institution=institution, resource_key=key("r", 0),
               specialty_codings_id=world.coded(institution, ("s", random.choice(["mdl", "gp"]))))  # fmt: skip
     for n in range(random.choice([1, 2, 3, 4])):
-        _add_procedure(random, world, institution, key("p", n), owner(), moment(random, random.choice([0, 0, 1, day()])),
+        _add_procedure(random, world, institution, key("p", n), owner(),
+                       moment(random, random.choice([0, 0, 1, day()])),
                        random.choice(["op", "op", "op2"]), key("r", 0), moment(random, day()))  # fmt: skip
     for n in range(random.choice([0, 1, 2, 3])):
         code = random.choice(["redo", "redo", "other", "op"])
@@ -172,15 +181,18 @@ def add_patient(random: Random, world: World, institution: str, patient: str) ->
         world.add(
             "zib_laboratory_test_result", institution=institution, resource_key=key("l", n), patient_key=owner(),
             status=random.choice(["final", "final", "final", "preliminary", "entered-in-error", None]),
-            test_codings_id=world.coded(institution, *random.choice([[("x", "y"), ("s", "test")], [("s", "test")], [("s", "z")]])),
+            test_codings_id=world.coded(
+                institution, *random.choice([[("x", "y"), ("s", "test")], [("s", "test")], [("s", "z")]])),
             value=value, value_converted=value, value_comparator=random.choice([None, None, None, None, "<"]),
             effective_text=moment(random, day()),
         )  # fmt: skip
     for n in range(random.choice([0, 1, 2])):
         world.add("zib_body_weight", institution=institution, resource_key=key("w", n), patient_key=owner(),
-                  status="final", weight_kg=random.choice([60.0, 80.0, 90.0]), effective_text=moment(random, day()))  # fmt: skip
+                  status="final", weight_kg=random.choice([60.0, 80.0, 90.0]),
+                  effective_text=moment(random, day()))  # fmt: skip
         world.add("zib_body_height", institution=institution, resource_key=key("h", n), patient_key=owner(),
-                  status="final", height_cm=random.choice([160.0, 180.0, None]), effective_text=moment(random, day()))  # fmt: skip
+                  status="final", height_cm=random.choice([160.0, 180.0, None]),
+                  effective_text=moment(random, day()))  # fmt: skip
     for n in range(random.choice([0, 1, 1, 2])):
         start = random.choice([-500, -400, -200, day()])
         world.add(
@@ -210,8 +222,10 @@ def _add_record(random: Random, world: World, institution: str, patient: str) ->
         world.add(
             "zib_patient", institution=institution, resource_key=f"{patient}-x{n}", patient_key=patient,
             gender=random.choice(["female", "female", "male", "male", "unknown", "other", None]),
-            birth_date_text=random.choice(["1974-03-20", "1974-03-21", "1944-04", "1949", "1950-02-28", "2000-01-01", None]),
-            deceased=random.choice([True, None]) if dies < 0.4 else random.choice([None, None, False]), death_date_text=text,
+            birth_date_text=random.choice(
+                ["1974-03-20", "1974-03-21", "1944-04", "1949", "1950-02-28", "2000-01-01", None]),
+            deceased=random.choice([True, None]) if dies < 0.4 else random.choice([None, None, False]),
+            death_date_text=text,
         )  # fmt: skip
 
 

@@ -90,7 +90,9 @@ class Evaluator:
                 return row(parent.status, parent.reason)
             if not parent.numerator:
                 return row("outside", indicator.measure.of)
-            because = [Evidence("denominator", e.event, e.key, e.moment) for e in parent.evidence if e.role == "measure"]
+            because = [
+                Evidence("denominator", e.event, e.key, e.moment) for e in parent.evidence if e.role == "measure"
+            ]
         conditions = indicator.denominator.conditions if indicator.denominator else []
         out = [self.condition(one, case, "exclusion") for one in indicator.exclusions]
         into = [self.condition(one, case, "denominator") for one in conditions]
@@ -178,9 +180,7 @@ class Evaluator:
 
     def asks_patient(self, indicator: Indicator) -> bool:
         by_sex = isinstance(indicator.measure, ValueInWindow) and indicator.measure.target_by_sex is not None
-        about = any(
-            (one.age_from, one.age_below, one.sex) != (None, None, None) for one in indicator.conditions
-        )
+        about = any((one.age_from, one.age_below, one.sex) != (None, None, None) for one in indicator.conditions)
         return by_sex or about or self.asks_death(indicator)
 
     def windows(self, indicator: Indicator) -> list[Window]:
@@ -193,7 +193,8 @@ class Evaluator:
                 return True
         measure = indicator.measure
         return isinstance(measure, Duration) and (
-            (measure.since is None and measure.since_point == "end") or (measure.until is None and measure.until_point == "end")
+            (measure.since is None and measure.since_point == "end")
+            or (measure.until is None and measure.until_point == "end")
         )
 
     def measure_end(self, indicator: Indicator, case: Case) -> date | None:
@@ -216,7 +217,7 @@ class Evaluator:
         for place, rule in enumerate(indicator.follow_up_ends):
             for event in self.events.of(rule.event, case.institution, case.patient):
                 low, high = event.begin.low, event.begin.high
-                if high is not None and high <= _known(case) or low is not None and low > last:
+                if (high is not None and high <= _known(case)) or (low is not None and low > last):
                     continue
                 if low is not None and finding.found_high is not None and low >= finding.found_high:
                     continue

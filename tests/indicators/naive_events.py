@@ -228,20 +228,22 @@ class Events:
                 if moment.low is None or moment.low <= self._as_of:
                     death = Event(*who, deaths[who]["resource_key"], moment, Moment())
             found[who] = Patient(
-                _agreed(row.get("gender") for row in mine), read(_agreed(row.get("birth_date_text") for row in mine)), death
+                _agreed(row.get("gender") for row in mine),
+                read(_agreed(row.get("birth_date_text") for row in mine)),
+                death,
             )
         return found
 
     def _scores(self, event: ScoreEvent) -> list[Event]:
         found = []
         for row in self._world.tables.get("prom_score", []):
-            if (row["instrument"], row["score"]) == (event.instrument, event.score) and row["value"] is not None:
-                if in_range(row["value"], event.value):
-                    day = row["scored_date"]
-                    moment = Moment(day, day, None, None if day is None else day.isoformat())
-                    found.append(
-                        Event(row["institution"], row["patient_key"], row["resource_key"], moment, Moment(), row["value"])
-                    )
+            named = (row["instrument"], row["score"]) == (event.instrument, event.score)
+            if named and row["value"] is not None and in_range(row["value"], event.value):
+                day = row["scored_date"]
+                moment = Moment(day, day, None, None if day is None else day.isoformat())
+                found.append(
+                    Event(row["institution"], row["patient_key"], row["resource_key"], moment, Moment(), row["value"])
+                )
         return found
 
     def _computed(self, event: ComputedEvent) -> list[Event]:
@@ -250,7 +252,9 @@ class Events:
             others = [self._last_before(first, name, event.within_days) for name in event.inputs[1:]]
             value = self._formula(event.formula, first, others)
             if value is not None and in_range(value, event.value):
-                found.append(Event(first.institution, first.patient, first.key, first.begin, first.end, value, first.side))
+                found.append(
+                    Event(first.institution, first.patient, first.key, first.begin, first.end, value, first.side)
+                )
         return found
 
     def _last_before(self, first: Event, name: str, days: int) -> float | None:

@@ -106,9 +106,7 @@ def candidates(
     return found
 
 
-def count_days(
-    world: Evaluator, case: Case, name: str, window: Window, same: bool, needed: int, role: str
-) -> Days:
+def count_days(world: Evaluator, case: Case, name: str, window: Window, same: bool, needed: int, role: str) -> Days:
     """Whether so many different days have the event."""
     found = candidates(world, case, name, window, same)
     dated: dict[date, Candidate] = {}
@@ -120,7 +118,9 @@ def count_days(
                 dated[day] = one
         else:
             others[one.key, one.moment.low, one.moment.high] = one
-    earliest = sorted([max(day, one.earliest) for day, one in dated.items()] + [one.earliest for one in others.values()])
+    earliest = sorted(
+        [max(day, one.earliest) for day, one in dated.items()] + [one.earliest for one in others.values()]
+    )
     inside = [one for one in found if one.inside]
     days = sorted(dated)
     if needed == 1:
@@ -291,7 +291,9 @@ class Scores:
 def _scored(measure: ChangeBetween | ResponseRate, rows: list[dict[str, Any] | None]) -> tuple[Evidence, ...]:
     name = f"{measure.instrument}/{measure.score}"
     return tuple(
-        Evidence("measure", name, row["resource_key"], row["scored_date"].isoformat()) for row in rows if row is not None
+        Evidence("measure", name, row["resource_key"], row["scored_date"].isoformat())
+        for row in rows
+        if row is not None
     )
 
 
@@ -397,9 +399,9 @@ def time_to_event(measure: TimeToEvent, case: Case, world: Evaluator) -> Finding
     happened = event_day <= min(end_day, until)
     last = min(event_day, end_day, until)
     for one in reached:
-        if not one.moment.complete:
-            if one.moment.low is None or one.moment.low < last or (one.moment.low == last and not happened):
-                return Finding("event date incomplete")
+        low = one.moment.low
+        if not one.moment.complete and (low is None or low < last or (low == last and not happened)):
+            return Finding("event date incomplete")
     for moment, *_ in endings:
         if not moment.complete and (moment.low is None or moment.low < last):
             return Finding("event date incomplete")
@@ -421,5 +423,3 @@ def share(measure: ShareOfVolume, case: Case, world: Evaluator) -> Finding:
     same = any((e.institution, e.key) == (case.institution, case.key) for e in world.events.named(measure.part))
     evidence = (Evidence("measure", measure.part, case.key, case.text),) if same else ()
     return Finding(None, same, evidence=evidence)
-
-

@@ -33,8 +33,8 @@ def outcomes(connection: duckdb.DuckDBPyConnection, world: World, as_of: date) -
     fill(connection, world, every_shape(), ROLES)
     measure(connection, every_shape(), ROLES, as_of)
     rows = connection.execute(
-        """SELECT institution, indicator, patient_key, index_key, index_date, index_end, status, reason, numerator, value,
-                  evidence FROM outcome_patient"""
+        """SELECT institution, indicator, patient_key, index_key, index_date, index_end, status, reason, numerator,
+                  value, evidence FROM outcome_patient"""
     ).fetchall()
     return [Outcome(*row[:-1], evidence=tuple(Evidence(*e.values()) for e in row[-1])) for row in rows]
 
@@ -73,9 +73,7 @@ def test_duckdb_agrees_with_the_naive_evaluator(connection: duckdb.DuckDBPyConne
 def test_every_status_and_reason_came_by(connection: duckdb.DuckDBPyConnection) -> None:
     """Agreement on rows that never say anything would prove nothing."""
     found = [
-        row
-        for days in (35, 400)
-        for row in outcomes(connection, make_world(1, 400), START + timedelta(days=days))
+        row for days in (35, 400) for row in outcomes(connection, make_world(1, 400), START + timedelta(days=days))
     ]
     rows = {(row.status, row.reason) for row in found}
     assert {status for status, _ in rows} == {"included", "missing", "pending", "excluded", "outside"}
@@ -127,7 +125,11 @@ def test_patients_can_be_measured_in_any_grouping(
     apart = []
     for part in (0, 1):
         tables = {
-            name: [row for row in rows if name == "zib_health_professional_role" or int(row["resource_key"][1:5]) % 2 == part]
+            name: [
+                row
+                for row in rows
+                if name == "zib_health_professional_role" or int(row["resource_key"][1:5]) % 2 == part
+            ]
             for name, rows in world.tables.items()
         }
         apart += measured(World(tables, world.codings), connection)
@@ -145,5 +147,7 @@ def test_the_clock_of_the_machine_changes_nothing(world: World, plain: list[str]
     )
     here = str(Path(__file__).parent)
     environment = {**os.environ, "TZ": zone, "PYTHONPATH": str(Path(here).parents[1])}
-    run = subprocess.run([sys.executable, "-c", code, here], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, here], env=environment, capture_output=True, text=True, check=True
+    )
     assert run.stdout.splitlines() == plain

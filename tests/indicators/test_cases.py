@@ -42,8 +42,10 @@ def test_every_indicator_shows_who_is_in_who_is_out_and_who_waits(name: str) -> 
     for indicator in outcome_set(name).indicators:
         cases = load_cases(SETS / name, indicator.id).cases
         assert len(cases) >= 6
-        assert indicator.measure.shape == "time_to_event" or any(case.place == "pending" for case in cases) or not any(
-            hasattr(indicator.measure, part) for part in ("window", "moments", "after")
+        assert (
+            indicator.measure.shape == "time_to_event"
+            or any(case.place == "pending" for case in cases)
+            or not any(hasattr(indicator.measure, part) for part in ("window", "moments", "after"))
         ), indicator.id
 
 
@@ -77,7 +79,11 @@ def test_a_status_needs_its_reason_and_pending_does_not() -> None:
 def test_columns_links_and_moments_of_a_line_reach_the_row() -> None:
     assert run([{**OPERATION, "but": {"patient_key": None}}], "excluded: patient unknown").holds
     assert run([{**OPERATION, "but": {"status": "entered-in-error"}}], []).holds
-    revision = {"at": "2025-01-14T23:30:00Z", "event": "hip-revision", "side": "left"}  # 15 January in Amsterdam: day 366
+    revision = {
+        "at": "2025-01-14T23:30:00Z",
+        "event": "hip-revision",
+        "side": "left",
+    }  # 15 January in Amsterdam: day 366
     assert run([OPERATION, revision], "no").holds
     assert run([OPERATION, {**revision, "at": "2025-01-14T22:30:00Z"}], "yes").rows[0]["evidence"][1] == {
         "role": "measure", "event": "hip-revision", "resource_key": "hip-revision-1y.001-02",

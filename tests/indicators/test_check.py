@@ -91,7 +91,8 @@ WRONG = [
     ("set.yaml", "events.a", {"title_nl": "x", "table": "zib_weather"}, "no table zib_weather; it has"),
     ("set.yaml", "events.a", {**EVENT, "where": [{"colour_codings_id": "laterality"}]}, "no column colour_codings_id"),
     ("set.yaml", "events.a", {**EVENT, "value": {"at_least": 3}}, "no value column"),
-    ("set.yaml", "events.a", {"title_nl": "x", "table": "zib_laboratory_test_result", "value": {"at_least": 3, "at_most": 2}},
+    ("set.yaml", "events.a",
+     {"title_nl": "x", "table": "zib_laboratory_test_result", "value": {"at_least": 3, "at_most": 2}},
      "the lower bound is above the upper bound"),
     ("set.yaml", "events.a", {"title_nl": "x", "any_of": ["a", "died"]}, "goes round in a circle"),
     ("set.yaml", "events.a", {"title_nl": "x", "instrument": "hoos-ps", "score": "total"}, "hoos-ps/total"),
@@ -104,7 +105,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "at", "value", "named"), WRONG, ids=[f"{r[0]} {r[1]}={str(r[2])[:60]}" for r in WRONG])
+@pytest.mark.parametrize(
+    ("file", "at", "value", "named"), WRONG, ids=[f"{r[0]} {r[1]}={str(r[2])[:60]}" for r in WRONG]
+)
 def test_a_wrong_file_is_named_with_its_line(mappings: Path, file: str, at: str, value: object, named: str) -> None:
     path = change(mappings, file, at, value)
     found = findings(mappings)
@@ -156,7 +159,7 @@ def test_a_value_set_that_cannot_be_read_is_named(mappings: Path) -> None:
 
 
 def test_an_unknown_set_is_an_error_that_names_those_there_are(mappings: Path) -> None:
-    with pytest.raises(TerminalError, match="OUTCOME-SET-UNKNOWN.*knie-heupartrose"):
+    with pytest.raises(TerminalError, match=r"OUTCOME-SET-UNKNOWN.*knie-heupartrose"):
         check_outcome_sets(mappings, ["shoulder"])
 
 

@@ -47,9 +47,9 @@ def measure(
 ) -> None:
     """Create tables `outcome_patient` and `outcome_variable` (docs/tables.md), as they are on `as_of`.
 
-    Reads the ZIB tables of the set's events, `zib_patient`, `zib_coding` and `prom_score`; a table that is not there has
-    no rows. Patients can be measured in any grouping: the rows of one patient follow from the rows of that patient alone
-    (and of what they link to). Leaves the temporary tables `event`, `index_event` and `moment_score`.
+    Reads the ZIB tables of the set's events, `zib_patient`, `zib_coding` and `prom_score`; a table that is not there
+    has no rows. Patients can be measured in any grouping: the rows of one patient follow from the rows of that patient
+    alone (and of what they link to). Leaves the temporary tables `event`, `index_event` and `moment_score`.
     """
     wanted = _wanted_scores(outcome_set)
     connection.execute(OUTCOME_TABLE)

@@ -1,8 +1,8 @@
 """What a measure found, per case that is followed: one template per shape.
 
-Each gives relation `answer`: index_id, `reason` (why there is no answer; null when there is one), `status` (null: included,
-or missing when there is a reason), numerator, value, `found_low` and `found_high` (the first day by which the answer can be
-there, and the one by which it is), and evidence.
+Each gives relation `answer`: index_id, `reason` (why there is no answer; null when there is one), `status` (null:
+included, or missing when there is a reason), numerator, value, `found_low` and `found_high` (the first day by which the
+answer can be there, and the one by which it is), and evidence.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ _FIRST = """
 
 _INDEX_POINT = """
 {name} AS (
-    SELECT c.index_id, c.{column} AS low, c.{column} AS high, c.{column}_instant AS instant, NULL::VARCHAR AS resource_key,
-           NULL::VARCHAR AS text, c.{column} AS earliest, false AS in_doubt
+    SELECT c.index_id, c.{column} AS low, c.{column} AS high, c.{column}_instant AS instant,
+           NULL::VARCHAR AS resource_key, NULL::VARCHAR AS text, c.{column} AS earliest, false AS in_doubt
     FROM {cases} AS c {where}
 )
 """
@@ -45,7 +45,8 @@ _ANSWER = """
                 WHEN until.index_id IS NULL AND {never_is_missing} THEN 'no end'
                 WHEN until.index_id IS NOT NULL AND NOT ({until_is_told}) THEN 'time not recorded' END AS reason,
            {length} AS value, {numerator} AS numerator,
-           CASE WHEN begun.index_id IS NULL AND since.index_id IS NOT NULL THEN {ever} ELSE until.earliest END AS found_low,
+           CASE WHEN begun.index_id IS NULL AND since.index_id IS NOT NULL THEN {ever}
+                ELSE until.earliest END AS found_low,
            CASE WHEN begun.index_id IS NULL AND since.index_id IS NOT NULL THEN {ever}
                 WHEN NOT until.in_doubt THEN until.high END AS found_high,
            CASE WHEN reason IS NULL THEN list_filter([

@@ -24,8 +24,9 @@ from pipelines.proms.definition_rows import insert_rows
 
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE event (
-    event VARCHAR, institution VARCHAR, patient_key VARCHAR, resource_key VARCHAR, low DATE, high DATE, instant TIMESTAMPTZ,
-    end_low DATE, end_high DATE, end_instant TIMESTAMPTZ, text VARCHAR, end_text VARCHAR, value DOUBLE, side VARCHAR);
+    event VARCHAR, institution VARCHAR, patient_key VARCHAR, resource_key VARCHAR, low DATE, high DATE,
+    instant TIMESTAMPTZ, end_low DATE, end_high DATE, end_instant TIMESTAMPTZ, text VARCHAR,
+    end_text VARCHAR, value DOUBLE, side VARCHAR);
 CREATE OR REPLACE TEMP TABLE code_member (value_set VARCHAR, system VARCHAR, code VARCHAR);
 """
 

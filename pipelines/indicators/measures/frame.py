@@ -77,7 +77,8 @@ ending AS (
 _ENDING = f"""
 ends AS (
     SELECT c.index_id, rule.place, rule.means, e.low, e.high, e.resource_key,
-           {{{{'role': 'follow_up_end', 'event': rule.event, 'resource_key': e.resource_key, 'moment': e.text}}}} AS entry,
+           {{{{'role': 'follow_up_end', 'event': rule.event, 'resource_key': e.resource_key,
+              'moment': e.text}}}} AS entry,
            coalesce(e.low > c.index_date AND e.high <= c.measure_end
                     AND e.high < coalesce(answer.found_low, 'infinity'::DATE), false) AS certain
     FROM followed AS c
@@ -187,7 +188,6 @@ def _judgements(indicator: Indicator, outcome_set: OutcomeSet, parts: _Parts) ->
     if isinstance(indicator.measure, TimeToEvent) or death_events(indicator, outcome_set.events):
         steps.append(("c.death_high < c.index_date", "'missing'", "'death before index'"))
     steps += [(f"({one.holds}) IS NULL", "'missing'", one.doubt) for one in (*parts.exclusions, *parts.denominator)]
-    # An exclusion that cannot be told does not matter once it is false whatever its event: AND of three values sees to it.
     return "\n         ".join(f"WHEN {when} THEN {{'status': {s}, 'reason': {r}}}" for when, s, r in steps)
 
 
@@ -232,10 +232,12 @@ def _because(parts: _Parts) -> str:
     if parts.parent is not None:
         lists.append(
             "list_transform(list_filter(parent.evidence, lambda entry: entry.role = 'measure'), lambda entry:"
-            " {'role': 'denominator', 'event': entry.event, 'resource_key': entry.resource_key, 'moment': entry.moment})"
+            " {'role': 'denominator', 'event': entry.event, 'resource_key': entry.resource_key,"
+            " 'moment': entry.moment})"
         )
     into = f"list_concat({', '.join(lists)})" if lists else "[]"
-    return f"CASE WHEN c.excluded_reason IS NOT NULL THEN []{out} WHEN set_aside IS NULL THEN {into} ELSE [] END::{EVIDENCE}[]"
+    cases = f"WHEN c.excluded_reason IS NOT NULL THEN []{out} WHEN set_aside IS NULL THEN {into}"
+    return f"CASE {cases} ELSE [] END::{EVIDENCE}[]"
 
 
 def _ending(ends: list[FollowUpEnd]) -> str:

@@ -47,8 +47,8 @@ _TABLE = """
 CREATE OR REPLACE TEMP TABLE index_event (
     index_id BIGINT, cohort VARCHAR, institution VARCHAR, patient_key VARCHAR, index_key VARCHAR, index_date DATE,
     excluded_reason VARCHAR, index_date_instant TIMESTAMPTZ, index_text VARCHAR, side VARCHAR, index_end DATE,
-    index_end_instant TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN, sex VARCHAR,
-    birth_low DATE, birth_high DATE, died BOOLEAN, death_key VARCHAR, death_text VARCHAR, death_low DATE,
+    index_end_instant TIMESTAMPTZ, end_fault VARCHAR, stay_key VARCHAR, stay_text VARCHAR, has_record BOOLEAN,
+    sex VARCHAR, birth_low DATE, birth_high DATE, died BOOLEAN, death_key VARCHAR, death_text VARCHAR, death_low DATE,
     death_high DATE)
 """
 
@@ -62,8 +62,8 @@ WITH begun AS (
     QUALIFY row_number() OVER (PARTITION BY institution, resource_key ORDER BY low NULLS LAST, text, end_text) = 1
 ), {counted}, placed AS ({placed})
 SELECT (SELECT coalesce(max(index_id), 0) FROM index_event) + row_number() OVER (), {cohort}, placed.institution,
-       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.instant, placed.text, placed.side,
-       placed.index_end, placed.index_end_instant, placed.end_fault, placed.stay_key, placed.stay_text,
+       placed.patient_key, placed.resource_key, placed.index_date, placed.fault, placed.instant, placed.text,
+       placed.side, placed.index_end, placed.index_end_instant, placed.end_fault, placed.stay_key, placed.stay_text,
        patient.patient_key IS NOT NULL, patient.sex, patient.birth_low, patient.birth_high,
        coalesce(patient.died, false), patient.death_key, patient.death_text, patient.death_low, patient.death_high
 FROM placed
@@ -84,25 +84,25 @@ counted AS (
 """
 
 # From the first on: the next that counts is the first one further than so many days from the one before.
-_APART = f"""
+_APART = """
 days AS (
-    SELECT DISTINCT institution, patient_key, coalesce({{side}}, '') AS joint, low FROM begun WHERE fault IS NULL
+    SELECT DISTINCT institution, patient_key, coalesce({side}, '') AS joint, low FROM begun WHERE fault IS NULL
 ), counting AS (
     SELECT institution, patient_key, joint, min(low) AS low FROM days GROUP BY ALL
     UNION ALL
     SELECT days.institution, days.patient_key, days.joint, min(days.low)
     FROM counting
     JOIN days ON days.institution = counting.institution AND days.patient_key = counting.patient_key
-        AND days.joint = counting.joint AND days.low > counting.low + {{apart}}
+        AND days.joint = counting.joint AND days.low > counting.low + {apart}
     GROUP BY days.institution, days.patient_key, days.joint, counting.low
 ), counted AS (
     SELECT begun.*, CASE WHEN begun.low = begun.high THEN begun.low END AS index_date
     FROM begun
     LEFT JOIN counting ON counting.institution = begun.institution AND counting.patient_key = begun.patient_key
-        AND counting.joint = coalesce({{side}}, '') AND counting.low = begun.low
+        AND counting.joint = coalesce({side}, '') AND counting.low = begun.low
     WHERE begun.fault IS NOT NULL OR counting.low IS NOT NULL
     QUALIFY begun.fault IS NOT NULL OR row_number() OVER (
-        PARTITION BY begun.institution, begun.patient_key, coalesce({{side}}, ''), begun.low
+        PARTITION BY begun.institution, begun.patient_key, coalesce({side}, ''), begun.low
         ORDER BY begun.resource_key) = 1
 )
 """

@@ -11,7 +11,8 @@ ZONE = "Europe/Amsterdam"
 
 # An instant has an offset: with a time but without one, a text says a day and no more.
 _MACROS = f"""
-CREATE OR REPLACE TEMP MACRO has_offset(written) AS length(written) > 10 AND (written[-1] = 'Z' OR written[-6] IN ('+', '-'));
+CREATE OR REPLACE TEMP MACRO has_offset(written) AS
+    length(written) > 10 AND (written[-1] = 'Z' OR written[-6] IN ('+', '-'));
 CREATE OR REPLACE TEMP MACRO instant(written) AS
     CASE WHEN has_offset(written) THEN try_cast(written AS TIMESTAMPTZ) END;
 CREATE OR REPLACE TEMP MACRO first_day(written) AS CASE

@@ -45,8 +45,8 @@ def needs_end(window: Window) -> bool:
 def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, point: Point = "start") -> str:
     """Every case of the relation `cases` with the events of that name that can lie in its window.
 
-    Columns: index_id, resource_key, low, high, instant, text, value, `inside` (lies in the window whichever of its days it
-    was) and `earliest` (the first day in the window that it can be).
+    Columns: index_id, resource_key, low, high, instant, text, value, `inside` (lies in the window whichever of its days
+    it was) and `earliest` (the first day in the window that it can be).
     """
     end = "" if point == "start" else "end_"
     side = (
@@ -55,8 +55,9 @@ def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, po
         else ""
     )
     return f"""
-    SELECT c.index_id, e.resource_key, e.{end}low AS low, e.{end}high AS high, e.{end}instant AS instant, e.{end}text AS text,
-           e.value, coalesce(e.{end}low >= {opens(window)} AND e.{end}high <= {closes(window)}, false) AS inside,
+    SELECT c.index_id, e.resource_key, e.{end}low AS low, e.{end}high AS high, e.{end}instant AS instant,
+           e.{end}text AS text, e.value,
+           coalesce(e.{end}low >= {opens(window)} AND e.{end}high <= {closes(window)}, false) AS inside,
            greatest(coalesce(e.{end}low, {EVER}), {opens(window)}) AS earliest
     FROM {cases} AS c
     JOIN event AS e ON e.event = {quote(event)} AND e.institution = c.institution AND e.patient_key = c.patient_key
@@ -68,8 +69,8 @@ def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, po
 def tally(found: str, event: str, role: str, days: int) -> str:
     """Per case, over pairs: whether `days` different days have the event for certain (`sure`) or can have.
 
-    Without `sure` and `possible` it is certain that they have not. `found_low` is the first day by which they can have, and
-    `found_high` the one by which they have. A partial date inside the window is a day, but maybe not another one.
+    Without `sure` and `possible` it is certain that they have not. `found_low` is the first day by which they can have,
+    and `found_high` the one by which they have. A partial date inside the window is a day, but maybe not another one.
     """
     entry = f"{{'role': {quote(role)}, 'event': {quote(event)}, 'resource_key': one.resource_key, 'moment': one.text}}"
     if days == 1:
