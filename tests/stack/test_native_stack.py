@@ -152,8 +152,7 @@ class Operator:
         return True
 
     def start(self, dag: str, conf: dict[str, str]) -> str:
-        """Unpause a DAG and start a run; gives its id."""
-        self._call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+        """Start a run of a DAG; gives its id."""
         return str(
             self._call("POST", f"/api/v2/dags/{dag}/dagRuns", {"conf": conf, "logical_date": None})["dag_run_id"]
         )
