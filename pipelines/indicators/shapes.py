@@ -175,7 +175,8 @@ class AllOrNone(Definition):
     """A composite: met when every part has the answer it should have (a 'textbook outcome').
 
     `met` and `not_met` name other indicators of the same cohort. A pending part leaves the whole pending; else one part with
-    another answer decides; else a missing part leaves it missing.
+    another answer decides; else a missing part leaves it missing. A single part in not_met turns its answer
+    around.
     """
 
     shape: Literal["all_or_none"]
@@ -184,8 +185,8 @@ class AllOrNone(Definition):
 
     @model_validator(mode="after")
     def _has_parts(self) -> Self:
-        if len(self.met) + len(self.not_met) < 2:
-            raise ValueError("needs at least two indicators in met and not_met together")
+        if not self.not_met and len(self.met) < 2:
+            raise ValueError("needs at least two indicators in met, or one in not_met")
         return self
 
 
