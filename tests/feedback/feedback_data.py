@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,9 @@ OUTLIER = "ziekenhuis-eem"  # three times the revisions
 MONTHS = tuple(f"{year}-{month:02}" for year in (2024, 2025) for month in range(1, 13))
 
 # operationalisation: levels that make a lively page, not facts about Dutch hospitals
-_PROPORTIONS = {"revision": 0.016, "mortality": 0.004, "response-3m": 0.62, "response-12m": 0.48}
+_PROPORTIONS = {
+    "revision": 0.016, "mortality": 0.004, "readmission": 0.03, "mcid": 0.55, "response-3m": 0.62, "response-12m": 0.48,
+}  # fmt: skip
 _CHANGES = {"eq5d": (0.22, 0.2), "nrs": (4.6, 2.4), "oos-ps": (27.0, 17.0)}
 _LEVELS = {  # pre, 3m, 12m, standard deviation
     ("hoos-ps", "score"): (52.0, 27.0, 22.0, 17.0),
@@ -62,9 +65,14 @@ def quality() -> DataQuality:
 
 
 def results(seed: int = 7) -> pd.DataFrame:
-    """`indicator_result` of all indicators, institutions and months."""
-    random = np.random.default_rng(seed)
-    return pd.concat([_indicator(each, random) for each in outcome_set().indicators], ignore_index=True)
+    """`indicator_result` of all proportions and means, institutions and months."""
+    shown = [each for each in outcome_set().indicators if each.statistic in ("proportion", "mean")]
+    return pd.concat([_indicator(each, _random_of(each, seed)) for each in shown], ignore_index=True)
+
+
+def _random_of(indicator: Indicator, seed: int) -> np.random.Generator:
+    """Its own for every indicator: the figures of one do not change when the set gets another."""
+    return np.random.default_rng([seed, zlib.crc32(indicator.id.encode())])
 
 
 def trajectories(seed: int = 7) -> pd.DataFrame:

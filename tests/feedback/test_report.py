@@ -130,7 +130,7 @@ def test_an_institution_without_results_gets_a_page(tmp_path: Path) -> None:
     nothing = DataQuality(lines=0, accepted=0, quarantined=0, skipped=0, top_reasons=[])
     page = Page(data.write("leeg", tmp_path, quality=nothing).read_text(encoding="utf-8")).text
     assert "Ingrepen geen ingrepen" in page
-    assert "voor 19 zijn er te weinig gegevens" in page
+    assert f"voor {len(data.outcome_set().indicators)} zijn er te weinig gegevens" in page
 
 
 def test_names_from_outside_are_escaped(tmp_path: Path) -> None:
