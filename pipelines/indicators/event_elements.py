@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.errors import TerminalError
 from pipelines.indicators.elements import (
-    CHECKS,
     LATERALITY,
     AllRows,
     AnyTable,
@@ -15,12 +13,12 @@ from pipelines.indicators.elements import (
     Check,
     Deceased,
     Detail,
+    Elements,
     IndexPatients,
     Link,
     Requirement,
     Responses,
     Role,
-    Scope,
     Selected,
     element_name,
 )
@@ -61,63 +59,6 @@ class Use:
     ends: bool = False
     open_ends: bool = False
     instants: tuple[Point, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Elements:
-    """Makes the requirements of one indicator."""
-
-    outcome_set: str
-    indicator: str
-    roles: dict[str, TableRoles]
-    concepts: Mapping[tuple[str, str], str]
-    instrument_titles: Mapping[str, str]
-
-    def need(
-        self,
-        role: Role,
-        table: str,
-        columns: tuple[str, ...],
-        scope: Scope,
-        title: str,
-        *,
-        mandatory: bool,
-        value_sets: tuple[str, ...] = (),
-        date_column: str | None = None,
-        checks: tuple[Check, ...] = (),
-        subject: str | None = None,
-        builds_on: Sequence[str] = (),
-    ) -> Requirement:
-        """One requirement; the rest follows from its place.
-
-        Raises:
-            TerminalError: TABLE-ROLES when the table is not declared.
-        """
-        if table not in self.roles:
-            raise TerminalError(
-                "TABLE-ROLES",
-                f"an indicator needs the table {table}, which is not declared",
-                where="mappings/table_roles.yaml",
-                remedy=f"Declare tables.{table} there",
-            )
-        return Requirement(
-            outcome_set=self.outcome_set,
-            indicator=self.indicator,
-            role=role,
-            element=element_name(table, columns, scope),
-            title_nl=title,
-            subject_nl=subject or title,
-            table=table,
-            columns=columns,
-            scope=scope,
-            value_sets=value_sets,
-            date_column=date_column,
-            checks=checks or CHECKS[role],
-            mandatory=mandatory,
-            builds_on=tuple(builds_on),
-            zib=self.roles[table].zib,
-            concept=self.concepts.get((table, columns[0])),
-        )
 
 
 @dataclass(frozen=True)

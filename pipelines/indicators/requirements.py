@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from pipelines.indicators.definitions import Cohort, Indicator, OutcomeSet
-from pipelines.indicators.elements import Check, Requirement, Role
-from pipelines.indicators.event_elements import Elements, EventElements, Use
+from pipelines.indicators.elements import Check, Elements, Requirement, Role
+from pipelines.indicators.event_elements import EventElements, Use
 from pipelines.indicators.references import points_asked
 from pipelines.indicators.shapes import (
     AllOrNone,
