@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from pipelines.ahead import load_ahead
 from pipelines.batch_results import BatchResult, accepted_places, checks_of, read_quarantine, result_of
 from pipelines.database.quarantine import QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
@@ -295,6 +296,7 @@ class Chain:
         earlier = self.loaded(batch)
         if earlier is not None:
             return earlier
+        load_ahead()
         self.map(batch)
         self.validate(batch)
         return self.load(batch)

@@ -14,7 +14,7 @@ from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
 from pipelines.safe_text import as_text_cell, printable
-from pipelines.terminal import print_columns, progress
+from pipelines.terminal import leave, print_columns, progress
 
 
 class FitGapFormat(StrEnum):
@@ -35,6 +35,16 @@ proms = typer.Typer(help="The questionnaires that can be scored.", no_args_is_he
 app.add_typer(proms, name="proms")
 app.add_typer(quarantine_app, name="quarantine")
 app.command()(terminology)
+
+
+def command() -> None:
+    """`main` as a process of its own."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code or sys.stderr.closed:
+            raise
+    leave()
 
 
 def main() -> None:
@@ -279,4 +289,4 @@ def synthesise(
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -2,12 +2,14 @@
 
 Its results hold the failing values themselves unless it is told otherwise, so `PRIVACY` goes into every
 validation. Its import takes seconds and it logs and draws progress bars, so it is imported when a session
-starts and kept silent as long as the session lasts.
+starts or ahead of that, and kept silent as long as import and session last.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,17 +62,38 @@ class Outcome:
     failed_rows: tuple[int, ...] = ()
 
 
+_LOADING = threading.Lock()
+
+
+def load_great_expectations() -> None:
+    """Import Great Expectations, unless that was done; where another thread is about it, wait for that."""
+    with _LOADING, _silent_log():
+        collecting = gc.isenabled()
+        gc.disable()  # nearly all of what is made stays, so that to look through it again and again is in vain
+        try:
+            import great_expectations  # noqa: F401
+        finally:
+            if collecting:
+                gc.enable()
+
+
 @contextmanager
 def gx_session() -> Iterator[GxSession]:
     """A silent Great Expectations with one ephemeral context; logging and warnings are as before afterwards."""
+    load_great_expectations()
+    with _silent_log(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield GxSession()
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
     # Stopping what its loggers pass on, not their levels: one of them sets its own level when imported.
     logger, nowhere = logging.getLogger("great_expectations"), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(nowhere)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield GxSession()
+        yield
     finally:
         logger.removeHandler(nowhere)
         logger.propagate = propagate

@@ -26,13 +26,12 @@ def may_have_other_kinds(path: Path, schema: Schema) -> bool:
     It looks at names that mean one kind throughout `schema`; where FHIR uses such a name otherwise, outside what is
     read, it says yes too. Items of a list of text have no name, and are not seen.
     """
-    patterns = _patterns(list(_elements(schema)))
+    pattern = _pattern(list(_elements(schema)))
     before = b""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             text = before + block
-            scalar = pa.scalar(text, pa.large_binary())
-            if any(pc.match_substring_regex(scalar, pattern).as_py() for pattern in patterns):
+            if pc.match_substring_regex(pa.scalar(text, pa.large_binary()), pattern).as_py():
                 return True
             before = text[-_OVERLAP:]
     return False
@@ -45,11 +44,11 @@ def _elements(schema: Schema) -> Iterator[Element]:
             yield from _elements(below)
 
 
-def _patterns(elements: list[Element]) -> list[str]:
-    """Regular expressions of RE2, which takes as long however many names there are."""
+def _pattern(elements: list[Element]) -> str:
+    """A regular expression of RE2, which takes as long however many names there are."""
     otherwise = {e.name for e in elements if SQL_TYPES.get(e.type, "VARCHAR") != "VARCHAR"}
     texts = {e.name for e in elements if SQL_TYPES.get(e.type) == "VARCHAR" and not e.many} - otherwise
     lists = {e.name for e in elements if e.many} - {e.name for e in elements if not e.many}
     kinds = [(texts, "[-0-9tf]"), (lists, r"\{")]
     space = r"[ \t\r]*"
-    return [f'"(?:{"|".join(sorted(names))})"{space}:{space}{kind}' for names, kind in kinds if names]
+    return "|".join(f'"(?:{"|".join(sorted(names))})"{space}:{space}{kind}' for names, kind in kinds if names)
