@@ -17,10 +17,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -229,9 +230,8 @@ class Chain:
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
         (folder / "loaded.json").unlink(missing_ok=True)
         _write_json(folder / _LOADING, asdict(batch))
-        for name in self._table_names:
-            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
-            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
+        with ThreadPoolExecutor(2, thread_name_prefix="lake") as side_by_side:
+            list(side_by_side.map(partial(self._append, batch, folder / "accepted"), self._table_names))
         quarantine = read_quarantine(folder / "quarantine.ndjson")
         result = result_of(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
         unmapped = self._unmapped(batch)
@@ -259,6 +259,10 @@ class Chain:
         for finished in ("mapped", "accepted"):
             shutil.rmtree(folder / finished, ignore_errors=True)
         return result, change
+
+    def _append(self, batch: Batch, accepted: Path, table: str) -> None:
+        rows, landed_at = pq.read_table(accepted / f"{table}.parquet"), datetime.fromisoformat(batch.landed_at)
+        self._lake.append(table, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
 
     def _unmapped(self, batch: Batch) -> pa.Table:
         """The codes and units of a mapped batch that say nothing, written to its folder too."""
@@ -496,10 +500,18 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
+            "mapping": self._rules_versions["mapping"],
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
+            "expectations": self._rules_versions["expectations"],
+        }
+
+    @cached_property
+    def _rules_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        return {
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
 
@@ -520,7 +532,7 @@ class Chain:
     @property
     def rules_version(self) -> str:
         """What the accepted rows of a batch rest on: mappings and expectations."""
-        return f"{self.versions['mapping']}/{self.versions['expectations']}"
+        return f"{self._rules_versions['mapping']}/{self._rules_versions['expectations']}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import TerminalError
-from pipelines.validate.rules import Suite
+from pipelines.validate.rules import NOT_NULL, Suite
 from pipelines.validate.workspace import ROW as POSITION
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _expectations(suite: Suite) -> dict[str, Expectation]:
 
 def _has_nothing_to_check(expectation: Expectation, chunk: pa.Table) -> bool:
     """Whether a column that the expectation judges is empty throughout (and it is not about being empty)."""
-    if expectation.expectation_type == "expect_column_values_to_not_be_null":
+    if expectation.expectation_type == NOT_NULL:
         return False
     judged = [getattr(expectation, name, None) for name in ("column", "column_A", "column_B")]
     return any(name is not None and chunk[name].null_count == chunk.num_rows for name in judged)
