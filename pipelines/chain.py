@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
@@ -261,7 +262,7 @@ class Chain:
         return result, change
 
     def _append(self, batch: Batch, accepted: Path, table: str) -> None:
-        rows, landed_at = pq.read_table(accepted / f"{table}.parquet"), datetime.fromisoformat(batch.landed_at)
+        rows, landed_at = ds.dataset(accepted / f"{table}.parquet"), datetime.fromisoformat(batch.landed_at)
         self._lake.append(table, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
 
     def _unmapped(self, batch: Batch) -> pa.Table:
