@@ -48,9 +48,11 @@ def write_export(folder: Path, count: int) -> None:
 def process(exports: Path, home: Path) -> None:
     """The road itself, as `uitkomst run` takes it from its start to its end; prints the seconds of each step."""
     started = time.perf_counter()
+    from pipelines.process import begin, leave
+
+    begin()
     from pipelines.chain import Chain
     from pipelines.extract.exports import find_exports
-    from pipelines.terminal import leave
 
     chain, seconds = Chain.at(home), {}
     (export,) = find_exports(exports)

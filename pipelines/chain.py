@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -231,11 +231,16 @@ class Chain:
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
         (folder / "loaded.json").unlink(missing_ok=True)
         _write_json(folder / _LOADING, asdict(batch))
-        with ThreadPoolExecutor(2, thread_name_prefix="lake") as side_by_side:
-            list(side_by_side.map(partial(self._append, batch, folder / "accepted"), self._table_names))
+        with ThreadPoolExecutor(1, thread_name_prefix="unmapped") as beside:
+            finding = beside.submit(self._unmapped, batch)
+            for name in self._table_names:
+                rows = ds.dataset(folder / "accepted" / f"{name}.parquet")
+                self._lake.append(
+                    name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
+                )
+            unmapped = finding.result()
         quarantine = read_quarantine(folder / "quarantine.ndjson")
         result = result_of(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
-        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -260,10 +265,6 @@ class Chain:
         for finished in ("mapped", "accepted"):
             shutil.rmtree(folder / finished, ignore_errors=True)
         return result, change
-
-    def _append(self, batch: Batch, accepted: Path, table: str) -> None:
-        rows, landed_at = ds.dataset(accepted / f"{table}.parquet"), datetime.fromisoformat(batch.landed_at)
-        self._lake.append(table, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
 
     def _unmapped(self, batch: Batch) -> pa.Table:
         """The codes and units of a mapped batch that say nothing, written to its folder too."""

@@ -13,8 +13,9 @@ import typer
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
+from pipelines.process import begin, leave
 from pipelines.safe_text import as_text_cell, printable
-from pipelines.terminal import leave, print_columns, progress
+from pipelines.terminal import print_columns, progress
 
 
 class FitGapFormat(StrEnum):
@@ -39,6 +40,7 @@ app.command()(terminology)
 
 def command() -> None:
     """`main` as a process of its own."""
+    begin()
     try:
         main()
     except SystemExit as end:
