@@ -205,8 +205,10 @@ def _data_frame(chunk: pa.Table) -> pd.DataFrame:
     """Dates as datetime64[ns], rows named by their position."""
     import pandas as pd
 
+    from pipelines.validate.conditions import RememberingFrame
+
     columns = [name for name in chunk.column_names if name != POSITION]
-    frame: pd.DataFrame = pa.table({name: _comparable(chunk[name]) for name in columns}).to_pandas()
+    frame = RememberingFrame.of(pa.table({name: _comparable(chunk[name]) for name in columns}).to_pandas())
     frame.index = pd.Index(chunk[POSITION].to_numpy(), name=ROW)
     return frame
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
 from pipelines.sqlonfhir.values import Schema
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 _OVERLAP = 1 << 10
 """Bytes that are seen again with the next block: more than a name, its colon and white space around it take."""
 
@@ -27,14 +27,21 @@ def may_have_other_kinds(path: Path, schema: Schema) -> bool:
     read, it says yes too. Items of a list of text have no name, and are not seen.
     """
     pattern = _pattern(list(_elements(schema)))
-    before = b""
+    text, seen = bytearray(_OVERLAP + _BLOCK), 0
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            text = before + block
-            if pc.match_substring_regex(pa.scalar(text, pa.large_binary()), pattern).as_py():
+        while read := file.readinto(memoryview(text)[seen:]):
+            filled = seen + read
+            if pc.match_substring_regex(_as_array(text, filled), pattern)[0].as_py():
                 return True
-            before = text[-_OVERLAP:]
+            seen = min(_OVERLAP, filled)
+            text[:seen] = text[filled - seen : filled]
     return False
+
+
+def _as_array(text: bytearray, length: int) -> pa.Array:
+    """The first bytes of a text as an array of one value, without a copy."""
+    offsets = pa.array([0, length], pa.int64()).buffers()[1]
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(text)])
 
 
 def _elements(schema: Schema) -> Iterator[Element]:
