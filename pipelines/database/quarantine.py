@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -121,7 +123,7 @@ def store_rows(
     # A place that failed again is no longer history, however it fared in between.
     history = [_settled(row, accepted) for row in earlier if _place(row) not in failing]
     if rows or history:
-        connection.execute(sa.insert(table_of(Quarantine)), [*rows, *history])
+        _insert(connection, [*rows, *history])
     gone = [row for row in history if _place(row) in seen]
     return QuarantineChange(
         back=sum(row["state"] == "back" for row in gone),
@@ -129,6 +131,19 @@ def store_rows(
         remaining=sum(row["state"] == "still_failing" for row in rows),
         new=sum(row["state"] == "open" for row in rows),
     )
+
+
+def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows by the driver itself: SQLAlchemy takes twice as long over each row as the database does."""
+    table, dialect = table_of(Quarantine), connection.dialect
+    names = columns_of(Quarantine)
+    statement = sa.insert(table).compile(dialect=dialect, column_keys=names)
+    stored = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    changed = [(name, cache(store)) for name, store in zip(names, stored, strict=True) if store is not None]
+    final = [{**row, **{name: store(row[name]) for name, store in changed}} for row in rows]
+    order = statement.positiontup
+    parameters = final if order is None else list(map(itemgetter(*order), final))
+    connection.exec_driver_sql(str(statement), parameters)
 
 
 def count_rules(connection: Connection, selected: QuarantineFilter, limit: int | None = None) -> list[RuleCount]:
