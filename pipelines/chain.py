@@ -17,6 +17,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -27,9 +28,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from pipelines.ahead import load_ahead
 from pipelines.batch_results import BatchResult, accepted_places, checks_of, read_quarantine, result_of
 from pipelines.database.quarantine import QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
@@ -230,12 +233,16 @@ class Chain:
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
         (folder / "loaded.json").unlink(missing_ok=True)
         _write_json(folder / _LOADING, asdict(batch))
-        for name in self._table_names:
-            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
-            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
+        with ThreadPoolExecutor(1, thread_name_prefix="unmapped") as beside:
+            finding = beside.submit(self._unmapped, batch)
+            for name in self._table_names:
+                rows = ds.dataset(folder / "accepted" / f"{name}.parquet")
+                self._lake.append(
+                    name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
+                )
+            unmapped = finding.result()
         quarantine = read_quarantine(folder / "quarantine.ndjson")
         result = result_of(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
-        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -297,6 +304,7 @@ class Chain:
         earlier = self.loaded(batch)
         if earlier is not None:
             return earlier
+        load_ahead()
         self.map(batch)
         self.validate(batch)
         return self.load(batch)
@@ -555,10 +563,18 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
+            "mapping": self._rules_versions["mapping"],
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
             "definitions": _digest(mappings / "outcome_sets"),
+            "expectations": self._rules_versions["expectations"],
+        }
+
+    @cached_property
+    def _rules_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        return {
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
 
@@ -584,7 +600,7 @@ class Chain:
         known = self._catalogue.known_codes
         named = "\0".join([*sorted(known.systems), "", *sorted(known.odd_codes)])
         digest = hashlib.sha256(named.encode()).hexdigest()[:12]
-        return f"{self.versions['mapping']}/{self.versions['expectations']}/{digest}"
+        return f"{self._rules_versions['mapping']}/{self._rules_versions['expectations']}/{digest}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id

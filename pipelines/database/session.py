@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,7 @@ def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         engine = sa.create_engine(parsed, **_engine_options(parsed))
+        weakref.finalize(engine, engine.pool.dispose)  # SQLite folds its WAL into the file at the last close
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise TerminalError(
             "DATABASE-URL",
