@@ -484,7 +484,7 @@ class Chain:
                 delivery = deliver(
                     results,
                     registry,
-                    outcome_set,
+                    {indicator.id: indicator for indicator in outcome_set.indicators},
                     as_of=as_of,
                     versions=self.versions,
                     out=self.home / "deliveries",

@@ -70,7 +70,7 @@ class Source(Definition):
 
 
 class Registry(Definition):
-    """A registry as its YAML file defines it; `measure_reports` names a file with the same as FHIR resources (NDJSON)."""
+    """A registry as its YAML file defines it; `measure_reports` names a file of the same as FHIR resources (NDJSON)."""
 
     id: Name
     name: str

@@ -18,7 +18,7 @@ from pipelines.deliver.definition import Registry
 from pipelines.deliver.folder import publish_folder
 from pipelines.deliver.measure_report import measure_reports
 from pipelines.deliver.protected import Protected, protect
-from pipelines.indicators.definitions import OutcomeSet
+from pipelines.indicators.definitions import Indicator
 from pipelines.safe_text import as_text_cell
 
 _COUNTS = {"denominator", "numerator", "group_denominator"}
@@ -49,7 +49,7 @@ class Delivery:
 def deliver(
     results: pd.DataFrame,
     registry: Registry,
-    outcome_set: OutcomeSet,
+    indicators: Mapping[str, Indicator],
     *,
     as_of: date,
     versions: Mapping[str, str],
@@ -62,7 +62,7 @@ def deliver(
 
     Args:
         results: `indicator_result` of all institutions (docs/tables.md); other outcome sets are left out.
-        outcome_set: the one that the registry receives.
+        indicators: those of the outcome set, by id.
         versions: versions of mapping, codes, scoring and definitions behind the results.
 
     Raises:
@@ -73,7 +73,6 @@ def deliver(
     rows = protected.rows.sort_values(_ORDER)
     files = {registry.file.name: _csv(rows, registry)}
     if registry.measure_reports is not None:
-        indicators = {indicator.id: indicator for indicator in outcome_set.indicators}
         files[registry.measure_reports] = measure_reports(rows, indicators, as_of)
     manifest = _manifest(files, protected, registry, as_of, versions)
     digest = sha256(manifest).hexdigest()

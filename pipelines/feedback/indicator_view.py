@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from pipelines.feedback.charts import Spec, comparison_chart, funnel_chart, trend_chart
-from pipelines.feedback.dutch import decimals_of, measured, number
+from pipelines.feedback.dutch import SHARES, decimals_of, measured, number
 from pipelines.feedback.funnel_points import FunnelPoint, funnel
 from pipelines.feedback.periods import PERIOD_NAMES, finest_periods
-from pipelines.feedback.verdict import TOO_FEW, Verdict, judge_mean, judge_proportion
+from pipelines.feedback.verdict import NOT_JUDGED, TOO_FEW, Verdict, judge_mean, judge_proportion
 from pipelines.indicators.definitions import Benchmark, Indicator
 
 Row = dict[str, Any]
@@ -102,10 +102,12 @@ def judge(indicator: Indicator, own: Row, totals: Sequence[Row], points: Sequenc
 
     Args:
         own: the institution's row of `totals`; its denominator is above zero.
-        points: the funnel of a proportion; unused for a mean.
+        points: the funnel of a proportion; unused otherwise.
     """
     compared = sum(row["denominator"] > 0 for row in totals)
-    if indicator.statistic == "mean":
+    if indicator.statistic == "count":
+        return NOT_JUDGED
+    if indicator.statistic != "proportion":
         return judge_mean(
             own["ci_low"],
             own["ci_high"],
@@ -129,7 +131,7 @@ def _against_others(
     else:
         spec = comparison_chart(totals, institution, minimum, decimals_of(indicator.unit))
         caption, remark = "Alle instellingen met 95%-interval", indicator.unit
-        what = "Donkere lijn: het groepsgemiddelde."
+        what = "Donkere lijn: de groep."
     return Figure(
         id=f"{indicator.id}-others",
         caption=caption,
@@ -144,18 +146,26 @@ def _over_time(indicator: Indicator, institution: str, rows: Sequence[Row]) -> F
     minimum = indicator.suppression_threshold
     monthly = [row for row in rows if row["period"] != "total"]
     own = [row for row in monthly if row["institution"] == institution and row["denominator"]]
-    months, periods = finest_periods(indicator.statistic, own, monthly, minimum)
+    # Only proportions and means of longer periods follow from those of months.
+    adds_up = indicator.statistic in ("proportion", "mean") and own
+    months, periods = finest_periods(indicator.statistic, own, monthly, minimum) if adds_up else (12, [])
     style = ".1%" if indicator.statistic == "proportion" else f",.{decimals_of(indicator.unit)}f"
-    spec = trend_chart(periods, months, minimum, style)
+    spec = trend_chart(periods, months, minimum, style) if periods else None
     hidden = sum(period["denominator"] < minimum for period in periods)
     return Figure(
         id=f"{indicator.id}-trend",
-        caption=f"Per {PERIOD_NAMES[months]} van de ingreep, met 95%-interval",
-        remark="" if indicator.statistic == "proportion" else indicator.unit,
+        caption=f"Per {PERIOD_NAMES[months]} van het begin, met 95%-interval",
+        remark="" if indicator.statistic in SHARES else indicator.unit,
         description=f"{indicator.title_nl}, verloop van uw instelling naast de groep.",
-        note=_trend_note(hidden, minimum) if spec else f"Geen periode heeft {minimum} of meer patiënten.",
+        note=_trend_note(hidden, minimum) if spec else _no_trend(indicator, minimum),
         spec=spec,
     )
+
+
+def _no_trend(indicator: Indicator, minimum: int) -> str:
+    if indicator.statistic not in ("proportion", "mean"):
+        return "Van deze uitkomst wordt geen verloop getoond."
+    return f"Geen periode heeft {minimum} of meer patiënten."
 
 
 def _trend_note(hidden: int, minimum: int) -> str:
@@ -193,9 +203,18 @@ def _count(indicator: Indicator, own: Row | None, enough: bool) -> str:
 
 def _sentence(indicator: Indicator, own: Row | None, totals: Sequence[Row]) -> str:
     value, group = _shown(indicator, own, "value"), _group(indicator, totals)
-    unit = "" if indicator.statistic == "proportion" else f" {indicator.unit}"
+    unit = "" if indicator.statistic in SHARES else f" {indicator.unit}"
     who = f"{_count(indicator, own, True)} patiënten"
-    return f"{value}{unit} ({who}; 95%-interval {_interval(indicator, own)}). De groep: {group}{unit}."
+    said = [f"{value}{unit} ({who}; 95%-interval {_interval(indicator, own)}).", f"De groep: {group}{unit}."]
+    if own is not None and own.get("oe") is not None:
+        bounds = f"{number(own['oe_low'], 2)} tot {number(own['oe_high'], 2)}"
+        expected = f"verwacht werden er {number(own['expected'], 1)}, gezien de kenmerken van de patiënten"
+        said.append(f"Gecorrigeerd: {expected} (verhouding {number(own['oe'], 2)}; 95%-interval {bounds}).")
+    if own is not None and own.get("comparable") == "too_unreliable":
+        said.append(
+            "Niet geschikt om instellingen te rangschikken: daarvoor verschillen zij te weinig bij deze aantallen."
+        )
+    return " ".join(said)
 
 
 def _too_few(indicator: Indicator, own: Row | None) -> str:

@@ -130,7 +130,7 @@ def _tones(views: Sequence[IndicatorView]) -> dict[str, int]:
 def _period(own: Sequence[Row]) -> str:
     months = sorted(str(row["period"]) for row in own if row["period"] != "total")
     if not months:
-        return "geen ingrepen"
+        return "geen gevallen"
     first, last = long_month(months[0]), long_month(months[-1])
     return first if first == last else f"{first} tot en met {last}"
 
