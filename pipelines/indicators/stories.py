@@ -114,6 +114,7 @@ class StoryTables:
         match event:
             case RowEvent(table=table) if table == PATIENT_TABLE:
                 role = self._roles[table]
+                self._check_columns(table, line.changes)
                 person.update({str(role.deceased): True, str(role.start_text): line.moment, **line.changes})
             case RowEvent():
                 self._add_row(patient, key, event, line)
@@ -192,10 +193,13 @@ class StoryTables:
         self._scores.append({**row, **line.changes})
 
     def _add(self, table: str, row: Row, changes: Mapping[str, Any]) -> None:
+        self._check_columns(table, changes)
+        self._rows[table].append({"institution": INSTITUTION, **row, **changes})
+
+    def _check_columns(self, table: str, changes: Mapping[str, Any]) -> None:
         if unknown := set(changes) - set(self._columns[table]):
             known = ", ".join(sorted(self._columns[table]))
             raise StoryError(f"of {table} no column {', '.join(sorted(unknown))} is read; those that are: {known}")
-        self._rows[table].append({"institution": INSTITUTION, **row, **changes})
 
     def fill(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the tables in the connection."""

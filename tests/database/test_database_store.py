@@ -28,7 +28,7 @@ def test_results_come_back_and_a_second_write_replaces_the_first(engine: sa.Engi
         assert count(connection, OutcomePatient) == 5
         evidence = connection.execute(sa.select(OutcomePatient.evidence)).scalars().first()
         frame = read_results(connection, "knee")
-    assert evidence == ["k1", "k2"]
+    assert evidence == [{"role": "index", "event": "e", "resource_key": "k1", "moment": "2026-01-05"}]
     assert frame[["institution", "denominator", "group_value"]].to_numpy().tolist() == [["b", 4, 0.2]]
     assert frame["value"].isna().all()
 

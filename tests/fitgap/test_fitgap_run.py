@@ -193,7 +193,8 @@ def test_the_gap_planted_in_an_export_is_named(planted: Content, name: str) -> N
 
 def test_what_validation_set_aside_is_the_cause_not_that_nothing_was_received(planted: Content) -> None:
     gaps = verdict(planted, "hip-revision-1y", "no-system")["gaps"]
-    assert [gap["key"] for gap in gaps] == ["zib_procedure:accepted"]
+    # What only the case mix asks is not there either, and does not hide it.
+    assert [gap["key"] for gap in gaps if gap["key"].startswith("zib_procedure")] == ["zib_procedure:accepted"]
     assert gaps[0]["cause_nl"].startswith("Van de verrichtingen is 0,0% aanvaard")
     assert verdict(planted, "hip-revision-1y", "no-procedures")["cause_nl"] == "Er zijn geen verrichtingen ontvangen."
 
@@ -253,7 +254,8 @@ def test_every_indicator_has_requirements_and_concepts_come_from_the_catalogue(t
         needs = requirements(outcome_set, instruments, fit_gap.roles, load_concepts(tmp_path / "elements.csv"))
         assert {need.indicator for need in needs} == {each.id for each in outcome_set.indicators}
         dated = {need.concept for need in needs if (need.table, need.columns[0]) == ("zib_procedure", "start_date")}
-        assert dated == {"NL-CM:14.1.2"}
+        assert dated <= {"NL-CM:14.1.2"}
+        assert dated or outcome_set.id != "knie-heupartrose"
 
 
 def _hospital(patients: int) -> list[Operation | Person]:
