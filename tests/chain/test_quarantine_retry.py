@@ -296,7 +296,7 @@ def test_a_run_after_an_interrupted_load_reads_whole_batches(
         real(path, *arguments, **options)
 
     monkeypatch.setattr(tables, "write_deltalake", third_fails)
-    with pytest.raises(TransientError, match="LAKE-WRITE"):
+    with pytest.raises(TransientError, match="DISK-FULL"):
         try_again(rules, tmp_path / "home", rule=rule)
     monkeypatch.setattr(tables, "write_deltalake", real)
     rules.chain(tmp_path / "home").evaluate(AS_OF)
