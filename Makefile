@@ -40,10 +40,15 @@ check: $(STAMP)  ## linter, formatter, types, and the definitions of indicators
 airflow: $(STAMP)  ## Airflow with these DAGs on http://localhost:8080
 	@scripts/airflow.sh standalone
 
+docs: $(STAMP)  ## the documentation site in var/site/html
+	@$(BIN)/uitkomst indicators document var/site/pages
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(STAMP)  ## speed and memory, against hand-written SQL in the same run
 	@$(BIN)/python benchmarks/mapping.py
 	@$(BIN)/python benchmarks/fit_gap.py
 	@$(BIN)/python benchmarks/proms.py
+	@$(BIN)/python benchmarks/indicators.py
 
 clean:
 	rm -rf .venv var

@@ -38,3 +38,21 @@ def check(
             remedy="Correct what is named above and run again.",
         )
     print(f"{report.sets} outcome sets, {report.indicators} indicators and {report.cases} made-up patients are sound.")
+
+
+@app.command()
+def document(
+    out: Annotated[Path, typer.Argument(help="Folder for the pages; what it held is replaced.")],
+    docs: Annotated[Path, typer.Option(help="Folder with the pages for engineers.")] = Path("docs"),
+) -> None:
+    """Write the source of the documentation site: a page and a FHIR Measure per indicator."""
+    from pipelines.documentation.site import write_site
+    from pipelines.indicators.definitions import load_outcome_sets
+    from pipelines.indicators.table_roles import load_table_roles
+    from pipelines.proms.instruments import load_instruments
+    from pipelines.settings import settings
+
+    mappings = settings().mappings
+    roles = load_table_roles(mappings / "table_roles.yaml")
+    sets = load_outcome_sets(mappings, load_instruments(mappings / "proms"), roles)
+    print(f"{len(write_site(sets, mappings, docs, out))} indicators are in {out}.")

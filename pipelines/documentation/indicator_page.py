@@ -112,7 +112,7 @@ def _day(line: dict[str, Any]) -> str:
 
 
 def _what(line: dict[str, Any]) -> str:
-    said = [f"`{line['event']}`"]
+    said = [f"`{line['event']}`" if "event" in line else f"vragenlijst `{line['score']}`"]
     if "value" in line:
         said.append(f"waarde {number(float(line['value']), 1)}")
     if "side" in line:

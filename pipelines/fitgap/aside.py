@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,15 +10,14 @@ from pathlib import Path
 import duckdb
 
 from pipelines.indicators.table_roles import TableRoles
+from pipelines.proms.definition_rows import insert_rows
 from pipelines.sqlonfhir.reading import literal_path
 
 _COLUMNS = (
     "{institution: 'VARCHAR', source_file: 'VARCHAR', source_line: 'BIGINT', resource_type: 'VARCHAR',"
     " resource_key: 'VARCHAR', rule_id: 'VARCHAR'}"
 )
-_CHECKS = "{checks: 'STRUCT(\"table\" VARCHAR, rule_id VARCHAR)[]'}"
 
-_LARGEST = 1 << 28  # bytes of one checks.json: it grows with the number of rules and tables, not with the data
 
 _QUARANTINE = """
 CREATE OR REPLACE TEMP TABLE fit_quarantine (
@@ -59,10 +59,11 @@ def measure_accepted(
     if filled:
         source = f"read_json([{_paths(filled)}], format = 'newline_delimited', columns = {_COLUMNS})"
         connection.execute(f"INSERT INTO fit_quarantine BY NAME FROM {source}")
-    if checks:
-        source = f"read_json([{_paths(checks)}], columns = {_CHECKS}, maximum_object_size = {_LARGEST})"
-        rules = f"SELECT DISTINCT unnest(checks, max_depth := 2) FROM {source}"
-        connection.execute(f'INSERT INTO fit_rule SELECT rule_id, list("table") FROM ({rules}) GROUP BY rule_id')
+    by_rule: dict[str, set[str]] = {}
+    for path in checks:  # read here: DuckDB sets a buffer of the largest object apart for every file
+        for check in json.loads(path.read_bytes())["checks"]:
+            by_rule.setdefault(check["rule_id"], set()).add(check["table"])
+    insert_rows(connection, "fit_rule", [(rule, sorted(named)) for rule, named in sorted(by_rule.items())])
     made_from = Counter(each.resource for each in roles.values())
     for table in tables:
         resource = roles[table].resource
