@@ -29,7 +29,9 @@ _TABLES = {
     " 'http://uitkomststroom.nl/fhir/Questionnaire/nrs-pain' AS questionnaire, '1.0' AS questionnaire_version,"
     " 'completed' AS status, DATE '2023-01-01' + (i % 700)::INTEGER + m::INTEGER AS authored_at,"
     " CASE q WHEN 0 THEN 'activity' WHEN 1 THEN 'rest' ELSE 'other' || q END AS link_id,"
-    " (i % 11)::DOUBLE AS value_number, NULL::VARCHAR AS value_code, NULL::VARCHAR AS value_code_system"
+    " (i % 11)::DOUBLE AS value_number, NULL::VARCHAR AS value_code, NULL::VARCHAR AS value_code_system,"
+    " NULL::VARCHAR AS source_related_person_key, NULL::VARCHAR AS source_practitioner_key,"
+    " NULL::VARCHAR AS source_practitioner_role_key"
     " FROM range({patients}) AS patient(i), unnest([-30, 365]) AS moment(m), range(4) AS question(q)",
 }
 

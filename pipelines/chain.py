@@ -4,7 +4,7 @@ home/landing      exports, verbatim; the only place with direct identifiers
 home/batches      per batch: ZIB tables on their way to the lake, quarantine, report, checks
 home/lake         Delta tables
 home/uitkomst.db  results, quarantine and the ledger of deliveries
-home/reports      one HTML page per institution; reports/fit-gap what its data can feed
+home/reports      per outcome set one HTML page per institution; reports/fit-gap what its data can feed
 home/fitgap       fit-gap runs, to compare with
 home/deliveries   registry files
 """
@@ -17,6 +17,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -27,20 +28,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from pipelines.ahead import load_ahead
 from pipelines.batch_results import BatchResult, accepted_places, checks_of, read_quarantine, result_of
 from pipelines.database.quarantine import QuarantineChange, places_set_aside
 from pipelines.database.session import open_database, transaction
 from pipelines.database.store import (
     BatchCounts,
     read_due,
+    read_outcomes,
     read_quality,
     read_response_rates,
     read_results,
     record_batch,
     record_delivery,
+    replace_case_mix,
     replace_proms,
     replace_results,
 )
@@ -49,7 +54,8 @@ from pipelines.errors import TerminalError, TransientError
 from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
+from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
+from pipelines.indicators.table_roles import TableRoles, load_table_roles
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.settings import Settings, pseudonym_key, settings
@@ -65,11 +71,11 @@ from pipelines.zib.csv_mapping import CsvMappings, load_csv_mappings
 from pipelines.zib.mapping import OnProgress, map_export
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
     from pipelines.feedback.signals import Signal
 
-OUTCOME_SET = "knie-heupartrose"
 _LOADING = "loading.json"
 _EVALUATED = "evaluated.json"
 
@@ -129,15 +135,14 @@ class Chain:
     def _instruments(self) -> list[Instrument]:
         return load_instruments(self._options.mappings / "proms")
 
-    @property
-    def _asked_instruments(self) -> list[Instrument]:
-        asked = {(a.instrument, a.version) for a in self._outcome_set.proms.asked}
-        return [i for i in self._instruments if (i.id, None) in asked or (i.id, i.version) in asked]
+    @cached_property
+    def outcome_sets(self) -> tuple[OutcomeSet, ...]:
+        """All outcome sets, by name."""
+        return load_outcome_sets(self._options.mappings, self._instruments, self._table_roles)
 
     @cached_property
-    def _outcome_set(self) -> OutcomeSet:
-        folder = self._options.mappings / "outcome_sets" / OUTCOME_SET
-        return load_outcome_set(folder, self._options.mappings / "codes", self._instruments)
+    def _table_roles(self) -> dict[str, TableRoles]:
+        return load_table_roles(self._options.mappings / "table_roles.yaml")
 
     def land(self, export: Export, *, now: datetime) -> Batch:
         """Copy an export into the landing zone."""
@@ -228,12 +233,16 @@ class Chain:
         folder, landed_at = self._folder(batch), datetime.fromisoformat(batch.landed_at)
         (folder / "loaded.json").unlink(missing_ok=True)
         _write_json(folder / _LOADING, asdict(batch))
-        for name in self._table_names:
-            rows = pq.read_table(folder / "accepted" / f"{name}.parquet")
-            self._lake.append(name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at)
+        with ThreadPoolExecutor(1, thread_name_prefix="unmapped") as beside:
+            finding = beside.submit(self._unmapped, batch)
+            for name in self._table_names:
+                rows = ds.dataset(folder / "accepted" / f"{name}.parquet")
+                self._lake.append(
+                    name, rows, institution=batch.institution, batch_id=batch.batch_id, landed_at=landed_at
+                )
+            unmapped = finding.result()
         quarantine = read_quarantine(folder / "quarantine.ndjson")
         result = result_of(batch, json.loads((folder / "mapped" / "report.json").read_bytes()), quarantine)
-        unmapped = self._unmapped(batch)
         with transaction(self.engine) as connection:
             places = places_set_aside(connection, batch.batch_id)
             change = record_batch(
@@ -295,37 +304,45 @@ class Chain:
         earlier = self.loaded(batch)
         if earlier is not None:
             return earlier
+        load_ahead()
         self.map(batch)
         self.validate(batch)
         return self.load(batch)
 
     def evaluate(self, as_of: date) -> None:
         """Score the PROMs and compute the indicators over the current lake, and replace the stored results."""
-        from pipelines.indicators.evaluation import evaluate
-        from pipelines.indicators.trajectories import trajectories
         from pipelines.proms.scoring import score
-        from pipelines.proms.tables import prom_tables
 
         self._finish_loads()
         with tempfile.TemporaryDirectory(prefix="spill-", dir=self.home) as spill:
             connection = open_duckdb(Path(spill), memory="1GB")
             self._lake.attach(connection, self._table_names)
             score(connection, self._instruments, response_pattern=self._options.prom_response_pattern)
-            evaluate(connection, self._outcome_set, as_of)
-            proms = prom_tables(connection, self._outcome_set, self._instruments, as_of)
-            with transaction(self.engine) as stored:
-                replace_results(
-                    stored,
-                    self._outcome_set.id,
-                    connection.sql("FROM outcome_patient").to_arrow_table(),
-                    connection.sql("FROM indicator_result").to_arrow_table(),
-                )
-                replace_proms(stored, self._outcome_set.id, proms.prom_score, proms.prom_due, proms.prom_response_rate)
-            means = trajectories(connection)
+            for outcome_set in self.outcome_sets:
+                self._evaluate_set(connection, outcome_set, as_of)
             connection.close()
-        pq.write_table(means, self._trajectories.with_suffix(".aside"))
-        self._trajectories.with_suffix(".aside").replace(self._trajectories)
         _write_json(self.home / _EVALUATED, {"as_of": as_of.isoformat()})
+
+    def _evaluate_set(self, connection: duckdb.DuckDBPyConnection, outcome_set: OutcomeSet, as_of: date) -> None:
+        from pipelines.indicators.evaluation import evaluate
+        from pipelines.indicators.trajectories import trajectories
+        from pipelines.proms.tables import prom_tables
+
+        adjustments = evaluate(connection, outcome_set, self._table_roles, as_of)
+        proms = prom_tables(connection, outcome_set, self._instruments, as_of)
+        with transaction(self.engine) as stored:
+            replace_results(
+                stored,
+                outcome_set.id,
+                connection.sql("FROM outcome_patient").to_arrow_table(),
+                connection.sql("FROM indicator_result").to_arrow_table(),
+            )
+            replace_case_mix(stored, outcome_set.id, [each.as_row(outcome_set.id, as_of) for each in adjustments])
+            replace_proms(stored, outcome_set.id, proms.prom_score, proms.prom_due, proms.prom_response_rate)
+        means, aside = self._trajectories(outcome_set), self._trajectories(outcome_set).with_suffix(".aside")
+        means.parent.mkdir(exist_ok=True)
+        pq.write_table(trajectories(connection), aside)
+        aside.replace(means)
 
     @property
     def evaluated_as_of(self) -> date | None:
@@ -363,38 +380,78 @@ class Chain:
         return write_fit_gap(self.fit_gap(as_of), self.home / "reports" / "fit-gap")
 
     def report(self, as_of: date) -> list[Path]:
-        """Write the report of every institution, and the page that links them."""
+        """Write the report of every institution on every outcome set it has cases of, and the page that links them."""
         from pipelines.feedback.report import write_index, write_report
 
-        means, reports = pq.read_table(self._trajectories).to_pandas(), []
-        out = self.home / "reports"
-        out.mkdir(exist_ok=True)
+        out, reports = self.home / "reports", []
         with transaction(self.engine) as connection:
-            results = read_results(connection, self._outcome_set.id)
-            institutions = sorted(set(results["institution"]))
-            for institution in institutions:
-                reports.append(
-                    write_report(
-                        institution,
-                        results=results,
-                        trajectories=means,
-                        outcome_set=self._outcome_set,
-                        instruments=self._asked_instruments,
-                        quality=read_quality(connection, institution),
-                        versions=self.versions,
-                        as_of=as_of,
-                        out=out,
+            for outcome_set in self.outcome_sets:
+                results = read_results(connection, outcome_set.id)
+                if results.empty:
+                    continue
+                means, asked = pq.read_table(self._trajectories(outcome_set)).to_pandas(), self._asked(outcome_set)
+                (out / outcome_set.id).mkdir(parents=True, exist_ok=True)
+                for institution in sorted(set(results["institution"])):
+                    reports.append(
+                        write_report(
+                            institution,
+                            results=results,
+                            trajectories=means,
+                            outcome_set=outcome_set,
+                            instruments=asked,
+                            quality=read_quality(connection, institution),
+                            versions=self.versions,
+                            as_of=as_of,
+                            out=out / outcome_set.id,
+                        )
                     )
-                )
-        write_index(institutions, outcome_set=self._outcome_set, as_of=as_of, out=out)
+        write_index(reports, outcome_sets=self.outcome_sets, as_of=as_of, out=out)
         return reports
+
+    def outcome_set(self, name: str) -> OutcomeSet:
+        """The outcome set of this name.
+
+        Raises:
+            TerminalError: `OUTCOME-SET-UNKNOWN`.
+        """
+        for outcome_set in self.outcome_sets:
+            if outcome_set.id == name:
+                return outcome_set
+        raise TerminalError(
+            "OUTCOME-SET-UNKNOWN",
+            f"there is no outcome set {name}",
+            where=str(self._options.mappings / "outcome_sets"),
+            remedy=f"Choose one of {', '.join(each.id for each in self.outcome_sets)}.",
+        )
+
+    def _asked(self, outcome_set: OutcomeSet) -> list[Instrument]:
+        asked = {(a.instrument, a.version) for a in outcome_set.proms.asked}
+        return [i for i in self._instruments if (i.id, None) in asked or (i.id, i.version) in asked]
+
+    def outcomes_of(self, indicator: str, patient_key: str) -> tuple[OutcomeSet, list[dict[str, Any]]]:
+        """The set of an indicator, and the rows of `outcome_patient` of one patient in it, as the last run left them.
+
+        Raises:
+            TerminalError: `INDICATOR-UNKNOWN`.
+        """
+        for outcome_set in self.outcome_sets:
+            if any(each.id == indicator for each in outcome_set.indicators):
+                with transaction(self.engine) as connection:
+                    return outcome_set, read_outcomes(connection, indicator, patient_key)
+        raise TerminalError(
+            "INDICATOR-UNKNOWN",
+            f"no outcome set has an indicator {indicator}",
+            where=str(self._options.mappings / "outcome_sets"),
+            remedy="Name the file of an indicator, without .yaml.",
+        )
 
     def write_due_lists(self, out: Path, until: date) -> list[Path]:
         """Write who is due for which questionnaire up to `until`: per institution a CSV and FHIR Tasks, in `out`."""
         from pipelines.proms.tasks import write_due
 
         with transaction(self.engine) as connection:
-            rows = read_due(connection, self._outcome_set.id, until)
+            rows = [row for each in self.outcome_sets for row in read_due(connection, each.id, until)]
+        rows.sort(key=lambda row: str(row["institution"]))
         return [
             path
             for institution, own in groupby(rows, key=lambda row: str(row["institution"]))
@@ -403,11 +460,13 @@ class Chain:
 
     def response_rates(self) -> pd.DataFrame:
         """The response to every questionnaire, per institution, cohort and moment (docs/tables.md)."""
+        import pandas as pd
+
         with transaction(self.engine) as connection:
-            return read_response_rates(connection, self._outcome_set.id)
+            return pd.concat([read_response_rates(connection, each.id) for each in self.outcome_sets])
 
     def deliver(self, as_of: date, *, now: datetime) -> list[Path]:
-        """Write the delivery of every registry that receives this outcome set, and enter it in the ledger.
+        """Write what every registry receives of an outcome set, and enter it in the ledger.
 
         Without any index event there is nothing to deliver, and no file is made.
         """
@@ -417,13 +476,19 @@ class Chain:
         paths = []
         for file in sorted((self._options.mappings / "registries").glob("*.yaml")):
             registry = load_registry(file)
-            if registry.outcome_set != self._outcome_set.id:
-                continue
+            outcome_set = self.outcome_set(registry.outcome_set)
             with transaction(self.engine) as connection:
-                results = read_results(connection, self._outcome_set.id)
+                results = read_results(connection, registry.outcome_set)
                 if results.empty:
                     continue
-                delivery = deliver(results, registry, as_of=as_of, versions=self.versions, out=self.home / "deliveries")
+                delivery = deliver(
+                    results,
+                    registry,
+                    {indicator.id: indicator for indicator in outcome_set.indicators},
+                    as_of=as_of,
+                    versions=self.versions,
+                    out=self.home / "deliveries",
+                )
                 record_delivery(
                     connection,
                     registry=delivery.registry,
@@ -470,6 +535,8 @@ class Chain:
         for pattern in (
             "spill-*",
             "*.aside",
+            "trajectories/*.aside",
+            "reports/*/.*.aside",
             "reports/.*.aside",
             "reports/fit-gap/.*.aside",
             "fitgap/*.aside",
@@ -486,7 +553,9 @@ class Chain:
         from pipelines.feedback.signals import find_signals
 
         with transaction(self.engine) as connection:
-            return find_signals(read_results(connection, self._outcome_set.id), self._outcome_set)
+            return [
+                signal for each in self.outcome_sets for signal in find_signals(read_results(connection, each.id), each)
+            ]
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -494,10 +563,18 @@ class Chain:
         mappings = self._options.mappings
         return {
             "uitkomststroom": version("uitkomststroom"),
-            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
+            "mapping": self._rules_versions["mapping"],
             "codes": _digest(mappings / "codes"),
             "scoring": _digest(mappings / "proms"),
-            "definitions": f"{self._outcome_set.version}+{_digest(mappings / 'outcome_sets' / OUTCOME_SET)}",
+            "definitions": _digest(mappings / "outcome_sets"),
+            "expectations": self._rules_versions["expectations"],
+        }
+
+    @cached_property
+    def _rules_versions(self) -> dict[str, str]:
+        mappings = self._options.mappings
+        return {
+            "mapping": _digest(*(mappings / source for source in (*MAPPING_SOURCES, "csv"))),
             "expectations": _digest(self._options.expectations, mappings / "zib" / "value_sets"),
         }
 
@@ -511,14 +588,19 @@ class Chain:
     def _table_names(self) -> list[str]:
         return [*(table.name for table in self._catalogue.tables), CODING_TABLE]
 
-    @property
-    def _trajectories(self) -> Path:
-        return self.home / "prom_trajectory.parquet"
+    def _trajectories(self, outcome_set: OutcomeSet) -> Path:
+        return self.home / "trajectories" / f"{outcome_set.id}.parquet"
 
     @property
     def rules_version(self) -> str:
-        """What the accepted rows of a batch rest on: mappings and expectations."""
-        return f"{self.versions['mapping']}/{self.versions['expectations']}"
+        """What the accepted rows of a batch rest on: mappings, expectations, and the code systems that are known.
+
+        Other files of `mappings` (codes, questionnaires) touch the rows only by the systems and codes they name.
+        """
+        known = self._catalogue.known_codes
+        named = "\0".join([*sorted(known.systems), "", *sorted(known.odd_codes)])
+        digest = hashlib.sha256(named.encode()).hexdigest()[:12]
+        return f"{self._rules_versions['mapping']}/{self._rules_versions['expectations']}/{digest}"
 
     def _folder(self, batch: Batch) -> Path:
         return self.home / "batches" / batch.institution / batch.batch_id

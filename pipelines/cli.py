@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_explain import explain
+from pipelines.cli_indicators import app as indicators_app
 from pipelines.cli_quarantine import app as quarantine_app
 from pipelines.cli_terminology import terminology
 from pipelines.errors import TerminalError, TransientError, UitkomstError, disk_is_full
+from pipelines.process import begin, leave
 from pipelines.safe_text import as_text_cell, printable
 from pipelines.terminal import print_columns, progress
 
@@ -34,7 +37,20 @@ app = typer.Typer(
 proms = typer.Typer(help="The questionnaires that can be scored.", no_args_is_help=True)
 app.add_typer(proms, name="proms")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(indicators_app, name="indicators")
 app.command()(terminology)
+app.command()(explain)
+
+
+def command() -> None:
+    """`main` as a process of its own."""
+    begin()
+    try:
+        main()
+    except SystemExit as end:
+        if end.code or sys.stderr.closed:
+            raise
+    leave()
 
 
 def main() -> None:
@@ -279,4 +295,4 @@ def synthesise(
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -1,4 +1,8 @@
-"""Settings, read from environment variables `UITKOMST_*` or a `.env` file in the working directory."""
+"""Settings, read from environment variables `UITKOMST_*` or a `.env` file in the working directory.
+
+What is secret may stand in a file instead, named after its variable in lower case (`uitkomst_pseudonym_key`), in the
+folder that `UITKOMST_SECRETS` names.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ def settings() -> Settings:
         TerminalError: `SETTING-INVALID` naming the variable.
     """
     try:
-        return Settings()
+        return Settings(_secrets_dir=os.environ.get("UITKOMST_SECRETS"))
     except ValidationError as error:
         name = "UITKOMST_" + str(error.errors()[0]["loc"][0]).upper()
         what = error.errors()[0]["msg"]

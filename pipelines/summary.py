@@ -75,7 +75,7 @@ def _signals(result: RunResult) -> Table:
 
 
 def _figure(value: float, kind: str) -> str:
-    return f"{value:.1%}" if kind == "proportion" else f"{value:.2f}"
+    return f"{value:.1%}" if kind in ("proportion", "cumulative_incidence") else f"{value:.2f}"
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

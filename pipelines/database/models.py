@@ -26,7 +26,8 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         int: BigInteger(),
-        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
+        dict[str, Any]: JSON(),
     }
 
 
@@ -97,7 +98,7 @@ class OutcomePatient(Base):
     """One patient's part in one indicator, with the evidence behind it."""
 
     __tablename__ = "outcome_patient"
-    __table_args__ = (Index(None, "outcome_set", "institution", "indicator", "period"),)
+    __table_args__ = (Index(None, "outcome_set", "institution", "indicator", "index_date"),)
 
     id: Mapped[int] = mapped_column(_ROW_ID, primary_key=True)
     institution: Mapped[str]
@@ -107,25 +108,28 @@ class OutcomePatient(Base):
     patient_key: Mapped[str | None]
     index_key: Mapped[str | None]
     index_date: Mapped[date | None]
-    period: Mapped[str | None]
+    index_end: Mapped[date | None]
     status: Mapped[str]
     reason: Mapped[str | None]
     numerator: Mapped[bool | None]
     value: Mapped[float | None]
-    evidence: Mapped[list[str] | None]
+    evidence: Mapped[list[dict[str, Any]] | None]
 
 
 class IndicatorResult(Base):
-    """One indicator of one institution in one month (`YYYY-MM`) or in `total`."""
+    """One indicator of one institution in one period and stratum (docs/tables.md)."""
 
     __tablename__ = "indicator_result"
 
     outcome_set: Mapped[str] = mapped_column(primary_key=True)
     institution: Mapped[str] = mapped_column(primary_key=True)
     indicator: Mapped[str] = mapped_column(primary_key=True)
+    period_kind: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
+    stratifier: Mapped[str] = mapped_column(primary_key=True)
+    stratum: Mapped[str] = mapped_column(primary_key=True)
     indicator_version: Mapped[str]
-    kind: Mapped[str]
+    statistic: Mapped[str]
     denominator: Mapped[int]
     numerator: Mapped[int | None]
     value: Mapped[float | None]
@@ -133,9 +137,39 @@ class IndicatorResult(Base):
     ci_high: Mapped[float | None]
     group_denominator: Mapped[int | None]
     group_value: Mapped[float | None]
+    benchmark: Mapped[float | None]
+    expected: Mapped[float | None]
+    oe: Mapped[float | None]
+    oe_low: Mapped[float | None]
+    oe_high: Mapped[float | None]
+    reliability: Mapped[float | None]
+    comparable: Mapped[str]
+    rank: Mapped[int | None]
     pending: Mapped[int]
     missing: Mapped[int]
     excluded: Mapped[int]
+    outside: Mapped[int]
+    as_of: Mapped[date]
+
+
+class CaseMix(Base):
+    """The case-mix model of an indicator, how good it is, or why there is none."""
+
+    __tablename__ = "case_mix_model"
+
+    outcome_set: Mapped[str] = mapped_column(primary_key=True)
+    indicator: Mapped[str] = mapped_column(primary_key=True)
+    indicator_version: Mapped[str]
+    model: Mapped[dict[str, Any] | None]
+    data_version: Mapped[str | None]
+    patients: Mapped[int | None]
+    events: Mapped[int | None]
+    c_statistic: Mapped[float | None]
+    brier: Mapped[float | None]
+    calibration_intercept: Mapped[float | None]
+    calibration_slope: Mapped[float | None]
+    hosmer_lemeshow_p: Mapped[float | None]
+    problem: Mapped[str | None]
     as_of: Mapped[date]
 
 

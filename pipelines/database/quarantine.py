@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from pipelines.database.bulk import hold, insert_rows
 from pipelines.database.models import Batch, Quarantine, columns_of, table_of
 
 Place = tuple[str, int | None]
@@ -72,8 +73,14 @@ class RuleCount:
     example: str
 
 
+def hold_batch(connection: Connection, batch_id: str) -> None:
+    """Keep other transactions from recording this batch until this one ends."""
+    hold(connection, f"batch {batch_id}")
+
+
 def places_set_aside(connection: Connection, batch_id: str) -> set[Place]:
-    """File and line of everything of a batch that is in quarantine."""
+    """File and line of everything of a batch that is in quarantine; stays true until the transaction ends."""
+    hold_batch(connection, batch_id)
     table = table_of(Quarantine)
     rows = connection.execute(
         sa.select(table.c.source_file, table.c.source_line)
@@ -120,8 +127,7 @@ def store_rows(
     failing = {_place(row) for row in rows}
     # A place that failed again is no longer history, however it fared in between.
     history = [_settled(row, accepted) for row in earlier if _place(row) not in failing]
-    if rows or history:
-        connection.execute(sa.insert(table_of(Quarantine)), [*rows, *history])
+    insert_rows(connection, Quarantine, [*rows, *history])
     gone = [row for row in history if _place(row) in seen]
     return QuarantineChange(
         back=sum(row["state"] == "back" for row in gone),
@@ -171,7 +177,9 @@ def read_rows(connection: Connection, selected: QuarantineFilter, limit: int | N
     rows = connection.execute(
         sa.select(*(table.c[name] for name in columns_of(Quarantine)))
         .where(table.c.state.in_(SET_ASIDE), *selected.conditions())
-        .order_by(table.c.institution, table.c.batch_id, table.c.source_file, table.c.source_line, table.c.id)
+        .order_by(
+            table.c.institution, table.c.batch_id, table.c.source_file, table.c.source_line.nulls_first(), table.c.id
+        )
         .limit(limit)
     )
     return [dict(row) for row in rows.mappings()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,24 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from pipelines.errors import TerminalError, TransientError, UitkomstError
 
 BUSY_TIMEOUT_MS = 30_000
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_041_876  # any fixed number: PostgreSQL names advisory locks by number
+# A server that is gone without a word is noticed within a minute instead of the two hours of Linux.
+_POSTGRES_OPTIONS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_LOCKED = ("40001", "40P01", "55P03")  # serialization_failure, deadlock_detected, lock_not_available
+_FULL = ("53100",)  # disk_full
 _EXAMPLE = "Use for example sqlite:////srv/uitkomst/uitkomst.db or postgresql+psycopg://user@host/database."
 
 
@@ -37,15 +49,19 @@ def open_database(url: str) -> Engine:
         TransientError: the database is locked or cannot be reached.
     """
     engine = _engine(url)
-    with _reported(engine.url), engine.connect() as connection:
+    with _reported(engine), engine.connect() as connection:
         _migrate(connection)
     return engine
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction: commits at the end, rolls back on any error; a lock is a TransientError."""
-    with _reported(engine.url), engine.begin() as connection:
+    """One transaction: commits at the end, rolls back on any error.
+
+    Raises:
+        TransientError: `DATABASE-LOCKED`, `DATABASE-FULL`, or `DATABASE-UNREACHABLE` when the connection was lost.
+    """
+    with _reported(engine), engine.begin() as connection:
         yield connection
 
 
@@ -61,7 +77,8 @@ def migration_config(connection: Connection) -> Config:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        engine = sa.create_engine(parsed)
+        engine = sa.create_engine(parsed, **_engine_options(parsed))
+        weakref.finalize(engine, engine.pool.dispose)  # SQLite folds its WAL into the file at the last close
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise TerminalError(
             "DATABASE-URL",
@@ -73,6 +90,15 @@ def _engine(url: str) -> Engine:
         _make_parent(parsed)
         event.listen(engine, "connect", _set_pragmas)
     return engine
+
+
+def _engine_options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {}
+    if url.get_dialect().driver != "psycopg":
+        raise ArgumentError("no other driver has the COPY that bulk loads use")
+    options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in url.query}
+    return {"connect_args": options, "pool_pre_ping": True}  # a pooled connection may be of a server that restarted
 
 
 def _make_parent(url: URL) -> None:
@@ -115,29 +141,34 @@ def _migrate(connection: Connection) -> None:
 
 
 @contextmanager
-def _reported(url: URL) -> Iterator[None]:
+def _reported(engine: Engine) -> Iterator[None]:
     """Turn a driver's errors about reaching the database into errors an operator can act on."""
+    where, driver = engine.url.render_as_string(hide_password=True), engine.dialect.loaded_dbapi
     try:
         yield
     except CommandError as error:
         raise TerminalError(
             "DATABASE-NEWER",
             "the database has a schema revision that this version does not know",
-            where=url.render_as_string(hide_password=True),
+            where=where,
             remedy="Use the version of Uitkomststroom that made it, or a newer one.",
         ) from error
-    except DBAPIError as error:
-        reported = _unreachable(error, url.render_as_string(hide_password=True))
+    except (DBAPIError, driver.Error) as error:  # the second: during a COPY
+        reported = _unreachable(driver, error.orig if isinstance(error, DBAPIError) else error, where)
         if reported is None:
             raise
         raise reported from error
 
 
-def _unreachable(error: DBAPIError, where: str) -> UitkomstError | None:
-    text = str(error.orig).lower()
-    if "locked" in text or "busy" in text:
+def _unreachable(driver: Any, error: BaseException | None, where: str) -> UitkomstError | None:
+    text, state = str(error).lower(), getattr(error, "sqlstate", None)
+    if "locked" in text or "busy" in text or state in _LOCKED:
         return TransientError(
             "DATABASE-LOCKED", "the database stayed locked", where=where, remedy="Try again in a minute."
+        )
+    if "is full" in text or state in _FULL:
+        return TransientError(
+            "DATABASE-FULL", "the disk of the database is full", where=where, remedy="Free disk space and run again."
         )
     if "unable to open" in text or "readonly" in text or "not a database" in text:
         return TerminalError(
@@ -146,7 +177,7 @@ def _unreachable(error: DBAPIError, where: str) -> UitkomstError | None:
             where=where,
             remedy="Point the database url at a SQLite file, or a new one, that this user may write.",
         )
-    if isinstance(error, OperationalError):
+    if isinstance(error, driver.OperationalError):
         return TransientError(
             "DATABASE-UNREACHABLE",
             "the database cannot be reached or broke off",

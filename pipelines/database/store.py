@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 
@@ -12,9 +11,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from pipelines.database.bulk import hold, insert_table
 from pipelines.database.models import (
     Base,
     Batch,
+    CaseMix,
     Delivery,
     IndicatorResult,
     OutcomePatient,
@@ -25,11 +26,9 @@ from pipelines.database.models import (
     columns_of,
     table_of,
 )
-from pipelines.database.quarantine import SET_ASIDE, Place, QuarantineChange, store_rows, take_rows
+from pipelines.database.quarantine import SET_ASIDE, Place, QuarantineChange, hold_batch, store_rows, take_rows
 from pipelines.errors import TerminalError
 from pipelines.quarantine import QuarantineRow
-
-_CHUNK_ROWS = 20_000  # keeps the Python copy of a large table small
 
 
 class BatchCounts(TypedDict):
@@ -82,6 +81,25 @@ def replace_proms(
     )
 
 
+def replace_case_mix(connection: Connection, outcome_set: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the case-mix models stored of one outcome set; `rows` have the columns of `case_mix_model`."""
+    table = table_of(CaseMix)
+    connection.execute(sa.delete(table).where(table.c.outcome_set == outcome_set))
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def read_outcomes(connection: Connection, indicator: str, patient_key: str) -> list[dict[str, Any]]:
+    """Rows of `outcome_patient` of one patient in one indicator, by date."""
+    table = table_of(OutcomePatient)
+    rows = connection.execute(
+        sa.select(*(table.c[name] for name in columns_of(OutcomePatient)))
+        .where(table.c.indicator == indicator, table.c.patient_key == patient_key)
+        .order_by(table.c.institution, table.c.index_date, table.c.id)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
 def read_due(connection: Connection, outcome_set: str, until: date) -> list[dict[str, Any]]:
     """Rows of `prom_due` whose window opens on or before `until`, by institution and date."""
     table = table_of(PromDue)
@@ -125,6 +143,7 @@ def record_batch(
     Returns:
         what became of the rows that were set aside before.
     """
+    hold_batch(connection, batch_id)
     batches = table_of(Batch)
     earlier = take_rows(connection, batch_id)
     connection.execute(sa.delete(batches).where(batches.c.batch_id == batch_id))
@@ -154,6 +173,7 @@ def record_delivery(
 ) -> bool:
     """Enter a delivery in the ledger; False, and no change, when this content was delivered before."""
     table = table_of(Delivery)
+    hold(connection, f"registry {registry}")
     same = sa.and_(table.c.registry == registry, table.c.content_sha256 == content_sha256)
     if connection.execute(sa.select(table.c.id).where(same)).first() is not None:
         return False
@@ -171,17 +191,19 @@ def record_delivery(
     return True
 
 
-def read_results(connection: Connection, outcome_set: str) -> pd.DataFrame:
-    """`indicator_result` of one outcome set, ordered by indicator, institution and period."""
+def read_results(
+    connection: Connection, outcome_set: str, period_kinds: Sequence[str] = ("month", "total")
+) -> pd.DataFrame:
+    """`indicator_result` of one outcome set over all strata together, by indicator, institution and period."""
     table = table_of(IndicatorResult)
     rows = connection.execute(
         sa.select(*(table.c[name] for name in columns_of(IndicatorResult)))
-        .where(table.c.outcome_set == outcome_set)
+        .where(table.c.outcome_set == outcome_set, table.c.stratifier == "all", table.c.period_kind.in_(period_kinds))
         .order_by(table.c.indicator, table.c.institution, table.c.period)
     )
     frame = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
-    counts = ["denominator", "numerator", "group_denominator", "pending", "missing", "excluded"]
-    numbers = ["value", "ci_low", "ci_high", "group_value"]
+    counts = ["denominator", "numerator", "group_denominator", "rank", "pending", "missing", "excluded", "outside"]
+    numbers = ["value", "ci_low", "ci_high", "group_value", "benchmark", "expected", "oe", "oe_low", "oe_high"]
     return frame.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(numbers, "Float64"))
 
 
@@ -209,6 +231,7 @@ def read_quality(connection: Connection, institution: str, *, reasons: int = 10)
 
 
 def _replace(connection: Connection, outcome_set: str, tables: Iterable[tuple[type[Base], pa.Table]]) -> None:
+    hold(connection, f"outcome set {outcome_set}")
     for model, rows in tables:
         table = table_of(model)
         connection.execute(sa.delete(table).where(table.c.outcome_set == outcome_set))
@@ -223,22 +246,7 @@ def _insert(connection: Connection, model: type[Base], rows: pa.Table, outcome_s
     selected = rows.select(wanted)
     if set(selected["outcome_set"].unique().to_pylist()) - {outcome_set}:
         raise _wrong(f"rows of another outcome set than {outcome_set}", name)
-    # Straight to the driver: SQLAlchemy's handling of each value would double the time of 500,000 rows.
-    marker = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    statement = f"INSERT INTO {name} ({', '.join(wanted)}) VALUES ({', '.join([marker] * len(wanted))})"
-    for chunk in selected.to_batches(max_chunksize=_CHUNK_ROWS):
-        if chunk.num_rows:
-            columns = [_driver_values(column) for column in chunk.columns]
-            connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
-
-
-def _driver_values(column: pa.Array) -> list[Any]:
-    """Values that every driver takes: dates as ISO text, lists as JSON text, the rest as it is."""
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.string())
-    if pa.types.is_list(column.type):
-        return [None if keys is None else json.dumps(keys) for keys in column.to_pylist()]
-    return list(column.to_pylist())
+    insert_table(connection, model, selected)
 
 
 def _wrong(what: str, table: str) -> TerminalError:

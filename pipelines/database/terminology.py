@@ -8,6 +8,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from pipelines.database.bulk import insert_table
 from pipelines.database.models import UnmappedCode, table_of
 
 _CODE = ("kind", "system", "code", "zib_table", "element")
@@ -17,8 +18,8 @@ def replace_unmapped(connection: Connection, batch_id: str, rows: pa.Table) -> N
     """Store the rows of a batch (`UNMAPPED_CODE_SCHEMA`) in place of its earlier ones."""
     table = table_of(UnmappedCode)
     connection.execute(sa.delete(table).where(table.c.batch_id == batch_id))
-    if rows.num_rows:
-        connection.execute(sa.insert(table), [{"batch_id": batch_id, **row} for row in rows.to_pylist()])
+    mine = pa.array([batch_id] * rows.num_rows, pa.string())
+    insert_table(connection, UnmappedCode, rows.append_column("batch_id", mine))
 
 
 def read_unmapped(connection: Connection, institution: str | None, limit: int | None = None) -> list[dict[str, Any]]:
@@ -32,7 +33,8 @@ def read_unmapped(connection: Connection, institution: str | None, limit: int | 
     ).group_by(*codes)
     if institution is not None:
         query = query.where(table.c.institution == institution)
-    rows = connection.execute(query.order_by(cost.desc(), count.desc(), *codes).limit(limit)).mappings().all()
+    order = (cost.desc(), count.desc(), *(column.nulls_first() for column in codes))
+    rows = connection.execute(query.order_by(*order).limit(limit)).mappings().all()
     chosen = sa.select(table).where(table.c.id.in_([row["first"] for row in rows]))
     examples = {row["id"]: row for row in connection.execute(chosen).mappings()}
     found = []

@@ -16,7 +16,7 @@ Holds = Literal[
     "outcome_set",
     "indicator",
     "indicator_version",
-    "kind",
+    "statistic",
     "period",
     "denominator",
     "numerator",
@@ -70,12 +70,13 @@ class Source(Definition):
 
 
 class Registry(Definition):
-    """A registry as its YAML file defines it."""
+    """A registry as its YAML file defines it; `measure_reports` names a file of the same as FHIR resources (NDJSON)."""
 
     id: Name
     name: str
     outcome_set: Name
     file: FileFormat
+    measure_reports: Name | None = None
     labels: Labels
     small_cells: SmallCells
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]

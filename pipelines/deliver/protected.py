@@ -14,7 +14,7 @@ from pipelines.errors import TerminalError
 _KEY = ["institution", "period"]
 _OWN = ["denominator", "numerator", "value", "ci_low", "ci_high"]
 _GROUP = ["group_denominator", "group_value"]
-_NEEDED = ["outcome_set", "indicator", "indicator_version", "kind", "as_of", *_KEY, *_OWN, *_GROUP]
+_NEEDED = ["outcome_set", "indicator", "indicator_version", "statistic", "as_of", *_KEY, *_OWN, *_GROUP]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ def protect(results: pd.DataFrame, registry: Registry) -> Protected:
     if absent:
         raise _refused(f"columns are missing: {', '.join(absent)}", registry)
     rows = results.loc[results["outcome_set"] == registry.outcome_set, _NEEDED].reset_index(drop=True)
+    # Events behind a survival curve are a count that only some cells of the table would have: they are not published.
+    rows["numerator"] = rows["numerator"].where(rows["statistic"] == "proportion")
     if rows.empty:
         raise _refused("there are no results of this outcome set", registry)
     parts = [_protect_indicator(part.copy(), registry) for _, part in rows.groupby("indicator")]
@@ -62,7 +64,7 @@ def _protect_indicator(rows: pd.DataFrame, registry: Registry) -> pd.DataFrame:
 
 def _own_cells(rows: pd.DataFrame) -> dict[Cell, Counts]:
     return {
-        (str(row["institution"]), str(row["period"])): _counts(row["kind"], row["denominator"], row["numerator"])
+        (str(row["institution"]), str(row["period"])): _counts(row["statistic"], row["denominator"], row["numerator"])
         for row in rows.to_dict("records")
     }
 
@@ -75,14 +77,15 @@ def _group_cells(rows: pd.DataFrame, registry: Registry) -> dict[Cell, Counts]:
     cells: dict[Cell, Counts] = {}
     for row in once.to_dict("records"):
         size = _whole(row["group_denominator"])
-        events = round(size * float(row["group_value"])) if size else 0
-        cells[(GROUP, str(row["period"]))] = _counts(row["kind"], size, events)
+        proportion = row["statistic"] == "proportion" and size
+        events = round(size * float(row["group_value"])) if proportion else 0
+        cells[(GROUP, str(row["period"]))] = _counts(row["statistic"], size, events)
     return cells
 
 
-def _counts(kind: str, denominator: Any, numerator: Any) -> Counts:
+def _counts(statistic: str, denominator: Any, numerator: Any) -> Counts:
     size = _whole(denominator)
-    if kind == "mean":
+    if statistic != "proportion":
         return (size,)
     events = _whole(numerator)
     return (events, size - events)

@@ -16,7 +16,9 @@ import pandas as pd
 
 from pipelines.deliver.definition import Registry
 from pipelines.deliver.folder import publish_folder
+from pipelines.deliver.measure_report import measure_reports
 from pipelines.deliver.protected import Protected, protect
+from pipelines.indicators.definitions import Indicator
 from pipelines.safe_text import as_text_cell
 
 _COUNTS = {"denominator", "numerator", "group_denominator"}
@@ -45,7 +47,13 @@ class Delivery:
 
 
 def deliver(
-    results: pd.DataFrame, registry: Registry, *, as_of: date, versions: Mapping[str, str], out: Path
+    results: pd.DataFrame,
+    registry: Registry,
+    indicators: Mapping[str, Indicator],
+    *,
+    as_of: date,
+    versions: Mapping[str, str],
+    out: Path,
 ) -> Delivery:
     """Write a registry's delivery to `<out>/<registry>/<outcome_set>/<as_of>-<sha8>/`.
 
@@ -54,6 +62,7 @@ def deliver(
 
     Args:
         results: `indicator_result` of all institutions (docs/tables.md); other outcome sets are left out.
+        indicators: those of the outcome set, by id.
         versions: versions of mapping, codes, scoring and definitions behind the results.
 
     Raises:
@@ -61,11 +70,14 @@ def deliver(
         TransientError: the folder could not be written.
     """
     protected = protect(results, registry)
-    content = _csv(protected.rows.sort_values(_ORDER), registry)
-    manifest = _manifest(content, protected, registry, as_of, versions)
+    rows = protected.rows.sort_values(_ORDER)
+    files = {registry.file.name: _csv(rows, registry)}
+    if registry.measure_reports is not None:
+        files[registry.measure_reports] = measure_reports(rows, indicators, as_of)
+    manifest = _manifest(files, protected, registry, as_of, versions)
     digest = sha256(manifest).hexdigest()
     path = out / registry.id / registry.outcome_set / f"{as_of.isoformat()}-{digest[:8]}"
-    publish_folder(path, {registry.file.name: content, "manifest.json": manifest})
+    publish_folder(path, {**files, "manifest.json": manifest})
     return Delivery(
         registry=registry.id,
         outcome_set=registry.outcome_set,
@@ -103,7 +115,7 @@ def _text(holds: str, value: Any, registry: Registry) -> str:
 
 
 def _manifest(
-    content: bytes, protected: Protected, registry: Registry, as_of: date, versions: Mapping[str, str]
+    files: Mapping[str, bytes], protected: Protected, registry: Registry, as_of: date, versions: Mapping[str, str]
 ) -> bytes:
     """Says what was delivered; the same input gives the same bytes, so it holds no clock time."""
     facts = {
@@ -112,12 +124,8 @@ def _manifest(
         "outcome_set": registry.outcome_set,
         "as_of": as_of.isoformat(),
         "files": [
-            {
-                "name": registry.file.name,
-                "sha256": sha256(content).hexdigest(),
-                "bytes": len(content),
-                "rows": len(protected.rows),
-            }
+            {"name": name, "sha256": sha256(content).hexdigest(), "bytes": len(content), "rows": len(protected.rows)}
+            for name, content in files.items()
         ],
         "columns": [column.model_dump() for column in registry.columns],
         "small_cells": {

@@ -23,7 +23,7 @@ TOTAL = "total"
 GROUP = None  # the row of all institutions together
 
 Cell = tuple[str | None, str]  # (institution or GROUP, period)
-Counts = tuple[int, ...]  # (numerator, the rest) of a proportion, (denominator,) of a mean
+Counts = tuple[int, ...]  # (numerator, the rest) of a proportion, else (denominator,)
 _Node = tuple[str, str | None]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 GZIP_MAGIC = b"\x1f\x8b"
+_BUFFER = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -89,7 +90,7 @@ def read_records(
 
 
 def _opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip(path) else path.open("rb", _BUFFER)
 
 
 def _first_line(file: BinaryIO, maximum: int) -> bytes | Flaw | None:

@@ -12,6 +12,9 @@ _SHORT_MONTHS = ("jan", "feb", "mrt", "apr", "mei", "jun", "jul", "aug", "sep", 
 _SWAP = str.maketrans({",": ".", ".": ",", "-": "\u2212"})
 _INDEX_UNIT = "indexpunten"  # an index runs from about 0 to 1, so it needs more decimals
 
+SHARES = ("proportion", "cumulative_incidence")
+"""The statistics that are a share of the cases."""
+
 SCORE_NAMES = {"score": "", "index": "index", "vas": "VAS", "rest": "in rust", "activity": "bij activiteit"}
 MOMENT_NAMES = {"pre": "vooraf", "3m": "3 maanden", "12m": "12 maanden"}
 
@@ -33,8 +36,10 @@ def decimals_of(unit: str) -> int:
 
 
 def measured(value: float, kind: str, unit: str) -> str:
-    """A result as a reader sees it: a proportion as a percentage, a mean as a bare number."""
-    return percent(value) if kind == "proportion" else number(value, decimals_of(unit))
+    """A result as a reader sees it: a chance as a percentage, a count whole, a mean or median as a bare number."""
+    if kind in SHARES:
+        return percent(value)
+    return number(value, 0 if kind == "count" else decimals_of(unit))
 
 
 def long_date(day: date) -> str:

@@ -18,9 +18,8 @@ from pipelines.feedback.page import render, write_page
 from pipelines.feedback.trajectory_view import view_trajectories
 from pipelines.feedback.verdict import by_weight
 from pipelines.indicators.definitions import Indicator, OutcomeSet
+from pipelines.indicators.shapes import ChangeBetween, ResponseRate, Window
 from pipelines.proms.instruments import Instrument
-
-_SHAPES = ("event_within", "change_between", "response_rate")  # the order in which a reader meets them
 
 
 def write_report(
@@ -76,22 +75,32 @@ def write_report(
     return write_page(out / f"{institution}.html", html)
 
 
-def write_index(institutions: Sequence[str], *, outcome_set: OutcomeSet, as_of: date, out: Path) -> Path:
-    """Write `<out>/index.html`, which links the report of every institution.
+def write_index(reports: Sequence[Path], *, outcome_sets: Sequence[OutcomeSet], as_of: date, out: Path) -> Path:
+    """Write `<out>/index.html`, which links every report below `out`, per outcome set.
 
     Raises:
         TransientError: the file could not be written.
     """
-    links = [(name, quote(f"{name}.html")) for name in sorted(institutions)]
-    html = render("index.html.j2", links=links, outcome_set=outcome_set, as_of=long_date(as_of))
+    groups = [
+        (
+            each.title_nl,
+            [(page.stem, f"{each.id}/{quote(page.name)}") for page in reports if page.parent.name == each.id],
+        )
+        for each in outcome_sets
+    ]
+    html = render("index.html.j2", groups=[group for group in groups if group[1]], as_of=long_date(as_of))
     return write_page(out / "index.html", html)
 
 
 def _reading_order(outcome_set: OutcomeSet, indicator: Indicator) -> tuple[int, str, int]:
     """Events first, then what patients report, then response; per instrument in the order of time."""
-    measure = indicator.measure
-    instrument = "" if measure.shape == "event_within" else measure.instrument
-    return _SHAPES.index(measure.shape), instrument, outcome_set.window_end(indicator)
+    match indicator.measure:
+        case ChangeBetween(instrument=instrument, after=after):
+            return 1, instrument, outcome_set.moments[after].to_day
+        case ResponseRate(instrument=instrument, moments=moments):
+            return 2, instrument, max(outcome_set.moments[moment].to_day for moment in moments)
+    window = getattr(indicator.measure, "window", None)
+    return 0, "", window.to_day if isinstance(window, Window) else 0
 
 
 def _by_cohort(
@@ -121,7 +130,7 @@ def _tones(views: Sequence[IndicatorView]) -> dict[str, int]:
 def _period(own: Sequence[Row]) -> str:
     months = sorted(str(row["period"]) for row in own if row["period"] != "total")
     if not months:
-        return "geen ingrepen"
+        return "geen gevallen"
     first, last = long_month(months[0]), long_month(months[-1])
     return first if first == last else f"{first} tot en met {last}"
 

@@ -29,10 +29,10 @@ def find_signals(results: pd.DataFrame, outcome_set: OutcomeSet) -> list[Signal]
     signals = []
     for indicator in outcome_set.indicators:
         totals = [row for row in rows if row["indicator"] == indicator.id]
-        points = funnel_points(totals) if indicator.kind == "proportion" else []
+        points = funnel_points(totals) if indicator.statistic == "proportion" else []
         for own in totals:
             verdict = judge(indicator, own, totals, points)
-            if verdict.strong and own["denominator"] >= indicator.minimum_for_display:
+            if verdict.strong and own["denominator"] >= indicator.suppression_threshold:
                 figures = own["value"], own["group_value"]
-                signals.append(Signal(own["institution"], indicator.id, indicator.kind, *figures, verdict.tone))
+                signals.append(Signal(own["institution"], indicator.id, indicator.statistic, *figures, verdict.tone))
     return sorted(signals, key=lambda signal: (signal.tone != "worse", signal.indicator, signal.institution))

@@ -35,6 +35,9 @@ _IN_FUNNEL = Verdict("within", False, "●", "in lijn", "Dit valt binnen de 95%-
 _IN_INTERVAL = Verdict("within", False, "●", "in lijn", "Het groepsgemiddelde valt binnen het 95%-interval.")
 
 
+NOT_JUDGED = Verdict("within", False, "○", "geen oordeel", "Van een aantal wordt niet gezegd of het goed of slecht is.")
+
+
 def judge_proportion(position: Position, direction: str, institutions: int) -> Verdict:
     """From the place in the funnel: outside 95% is a signal, outside 99.8% a strong one."""
     if institutions < 2:
@@ -72,6 +75,9 @@ def judge_mean(
 
 
 def _standing_out(is_above: bool, direction: str, strong: bool, reason: str) -> Verdict:
+    if direction == "neither":
+        label = "hoger dan de groep" if is_above else "lager dan de groep"
+        return Verdict("within", strong, "●", label, f"{reason} Hoger of lager is hier niet vanzelf beter.")
     is_better = is_above == (direction == "higher_is_better")
     sign, word = ("▲", "gunstiger") if is_better else ("▼", "ongunstiger")
     label = word if strong else f"mogelijk {word}"

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
 from pipelines.indicators.table_roles import TableRoles
+from pipelines.proms.definition_rows import insert_rows
 from pipelines.sqlonfhir.reading import literal_path
 
 _COLUMNS = (
     "{institution: 'VARCHAR', source_file: 'VARCHAR', source_line: 'BIGINT', resource_type: 'VARCHAR',"
-    " resource_key: 'VARCHAR'}"
+    " resource_key: 'VARCHAR', rule_id: 'VARCHAR'}"
 )
+
+
+_QUARANTINE = """
+CREATE OR REPLACE TEMP TABLE fit_quarantine (
+    institution VARCHAR, source_file VARCHAR, source_line BIGINT, resource_type VARCHAR, resource_key VARCHAR,
+    rule_id VARCHAR);
+CREATE OR REPLACE TEMP TABLE fit_rule (rule_id VARCHAR, tables VARCHAR[]);
+"""
 
 _ACCEPTED = """
 WITH accepted AS (
@@ -21,7 +32,8 @@ WITH accepted AS (
 ), aside AS (
     SELECT DISTINCT institution, coalesce(resource_key, source_file || ':' || source_line) AS resource
     FROM fit_quarantine
-    WHERE resource_type = ?
+    LEFT JOIN fit_rule USING (rule_id)
+    WHERE resource_type = $resource AND coalesce(list_contains(fit_rule.tables, $table), $alone)
         AND NOT EXISTS (FROM accepted WHERE accepted.institution = fit_quarantine.institution
                         AND accepted.resource_key = fit_quarantine.resource_key)
 )
@@ -37,14 +49,29 @@ def measure_accepted(
     """Institution, table, resources in the lake, and those with the ones in quarantine.
 
     Args:
-        files: the `quarantine.ndjson` of every batch. A line without a known resource type counts nowhere.
+        files: the `quarantine.ndjson` of every batch. A line counts for the table whose rule it failed (the
+            `checks.json` beside it says), else for the table of its resource type, and nowhere when several tables
+            are made from that type or it has none.
     """
-    filled = [literal_path(path) for path in files if path.stat().st_size]
-    source = f"read_json([{', '.join(filled)}], format = 'newline_delimited', columns = {_COLUMNS})" if filled else None
-    empty = "(SELECT NULL::VARCHAR AS institution, NULL::VARCHAR AS source_file, NULL::BIGINT AS source_line,"
-    empty += " NULL::VARCHAR AS resource_type, NULL::VARCHAR AS resource_key WHERE false)"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE fit_quarantine AS FROM {source or empty}")
+    filled = [path for path in files if path.stat().st_size]
+    checks = [path for each in filled if (path := each.with_name("checks.json")).exists()]
+    connection.execute(_QUARANTINE)
+    if filled:
+        source = f"read_json([{_paths(filled)}], format = 'newline_delimited', columns = {_COLUMNS})"
+        connection.execute(f"INSERT INTO fit_quarantine BY NAME FROM {source}")
+    by_rule: dict[str, set[str]] = {}
+    for path in checks:  # read here: DuckDB sets a buffer of the largest object apart for every file
+        for check in json.loads(path.read_bytes())["checks"]:
+            by_rule.setdefault(check["rule_id"], set()).add(check["table"])
+    insert_rows(connection, "fit_rule", [(rule, sorted(named)) for rule, named in sorted(by_rule.items())])
+    made_from = Counter(each.resource for each in roles.values())
     for table in tables:
-        rows = connection.execute(_ACCEPTED.format(table=table), [roles[table].resource]).fetchall()
+        resource = roles[table].resource
+        parameters = {"resource": resource, "table": table, "alone": made_from[resource] == 1}
+        rows = connection.execute(_ACCEPTED.format(table=table), parameters).fetchall()
         for institution, part, whole in rows:
             yield str(institution), table, int(part), int(whole)
+
+
+def _paths(files: Sequence[Path]) -> str:
+    return ", ".join(literal_path(path) for path in files)

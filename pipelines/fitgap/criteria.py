@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.indicators.requirements import CHECKS, Check, Role
+from pipelines.indicators.elements import CHECKS, Check, Role
 from pipelines.proms.definition_file import Definition, read_definition
 
 ERROR_CODE = "FITGAP-CRITERIA"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipelines.fitgap.criteria import Criteria
 from pipelines.fitgap.measure import Measured
 from pipelines.fitgap.verdict import Status, judge, worst
-from pipelines.indicators.requirements import Check, Requirement, Role
+from pipelines.indicators.elements import Check, Requirement, Role
 
 
 @dataclass(frozen=True, slots=True)

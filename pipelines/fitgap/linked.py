@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
 import duckdb
 
 from pipelines.fitgap.tables import columns_of
-from pipelines.indicators.requirements import (
+from pipelines.indicators.elements import (
     AtMoment,
     Check,
-    CodedRows,
     IndexPatients,
     Requirement,
+    Responses,
     Role,
+    Selected,
+    tables_of,
 )
+from pipelines.indicators.selections import Rows, Selection, label
 from pipelines.proms.definition_rows import insert_rows
 from pipelines.proms.instruments import Instrument
 from pipelines.proms.scoring import score
@@ -86,29 +89,25 @@ LEFT JOIN hit USING (institution, element)
 """
 
 
-def index_name(index: CodedRows) -> str:
-    """How the index events of a cohort are named in `fit_index`."""
-    return f"{index.value_set}:{index.status}"
-
-
-def rows_sql(rows: CodedRows) -> str:
-    """The condition of the rows of a `fit_<table>` with a code of the value set in this status."""
-    return f"list_contains(sets, {quote(rows.value_set)}) AND coalesce(status = {quote(rows.status)}, false)"
-
-
 def prepare_linked(
-    connection: duckdb.DuckDBPyConnection, requirements: Sequence[Requirement], instruments: Sequence[Instrument]
+    connection: duckdb.DuckDBPyConnection,
+    requirements: Sequence[Requirement],
+    members: Mapping[Rows, str],
+    instruments: Sequence[Instrument],
 ) -> None:
     """Make `fit_index`, `fit_patient`, `fit_response` and `prom_score` from the tables of `prepare_rows`."""
-    indexes = sorted({(r.table, r.scope) for r in requirements if r.role == Role.INDEX_EVENT}, key=repr)
+    indexes = {r.scope.index for r in requirements if isinstance(r.scope, AtMoment | IndexPatients)}
+    indexes |= set(_index_of(requirements).values())
     selected = [
-        f"SELECT institution, patient, date, {quote(index_name(scope))} AS name"
-        f" FROM fit_{table} WHERE {rows_sql(scope)}"
-        for table, scope in indexes
-        if isinstance(scope, CodedRows)
+        f"SELECT institution, patient, date, {quote(label(index))} AS name FROM fit_{rows.table} WHERE {members[rows]}"
+        for index in sorted(indexes, key=label)
+        for rows in index
     ]
-    connection.execute(_INDEX.format(rows=" UNION ALL ".join(selected)))
-    tables = {requirement.table for requirement in requirements}
+    nothing = (
+        "SELECT NULL::VARCHAR AS institution, NULL::VARCHAR AS patient, NULL::DATE AS date, '' AS name WHERE false"
+    )
+    connection.execute(_INDEX.format(rows=" UNION ALL ".join([nothing, *selected])))
+    tables = {table for requirement in requirements for table in tables_of(requirement)}
     if "zib_patient" in tables:
         connection.execute(_PATIENTS)
     if "prom_answer" in tables:
@@ -138,8 +137,7 @@ def measure_moments(
         " from_day INTEGER, to_day INTEGER)"
     )
     rows = [
-        (element, index_name(at.index), at.instrument, at.score, at.from_day, at.to_day)
-        for element, at in wanted.items()
+        (element, label(at.index), at.instrument, at.score, at.from_day, at.to_day) for element, at in wanted.items()
     ]
     insert_rows(connection, "fit_wanted", rows)
     for institution, element, events, followed, answered in connection.execute(_MOMENTS, {"as_of": as_of}).fetchall():
@@ -148,12 +146,26 @@ def measure_moments(
             yield str(institution), element, check, int(answered), int(followed)
 
 
-def indexes_of(requirements: Sequence[Requirement], instrument: str) -> list[str]:
-    """The index events around which an instrument is asked."""
-    scopes = [r.scope for r in requirements if isinstance(r.scope, AtMoment) and r.scope.instrument == instrument]
-    return sorted({index_name(scope.index) for scope in scopes})
+def indexes_of(requirements: Sequence[Requirement], instruments: Collection[str]) -> list[str]:
+    """The index events of the indicators that need any of these instruments."""
+    index = _index_of(requirements)
+    asking = {
+        (need.outcome_set, need.indicator)
+        for need in requirements
+        if isinstance(need.scope, Responses) and not set(need.scope.instruments).isdisjoint(instruments)
+    }
+    return sorted({label(index[each]) for each in asking if each in index})
 
 
-def patients_sql(scope: IndexPatients) -> str:
+def _index_of(requirements: Sequence[Requirement]) -> dict[tuple[str, str], Selection]:
+    """The index event of each indicator."""
+    return {
+        (need.outcome_set, need.indicator): need.scope.selection
+        for need in requirements
+        if need.role == Role.INDEX_EVENT and isinstance(need.scope, Selected)
+    }
+
+
+def patients_sql(index: Selection) -> str:
     """The condition of the rows of `fit_patient` that have such an index event."""
-    return f"list_contains(index_of, {quote(index_name(scope.index))})"
+    return f"list_contains(index_of, {quote(label(index))})"

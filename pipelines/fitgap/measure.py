@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,19 +12,24 @@ from typing import assert_never
 import duckdb
 
 from pipelines.fitgap.aside import measure_accepted
-from pipelines.fitgap.linked import indexes_of, measure_moments, patients_sql, prepare_linked, rows_sql
+from pipelines.fitgap.linked import indexes_of, measure_moments, patients_sql, prepare_linked
+from pipelines.fitgap.members import link_column, member_columns
 from pipelines.fitgap.tables import prepare_rows
-from pipelines.indicators.requirements import (
+from pipelines.indicators.elements import (
     LATERALITY,
     AllRows,
+    AnyTable,
     AtMoment,
     Check,
-    CodedRows,
     Deceased,
+    Detail,
     IndexPatients,
+    Link,
     Requirement,
     Responses,
     Role,
+    Selected,
+    tables_of,
 )
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.value_sets import ValueSet
@@ -33,6 +38,8 @@ from pipelines.sqlonfhir.values import quote
 
 _DEAD = "(coalesce(deceased, false) OR date_text IS NOT NULL)"
 _FILLED = {Role.CODE: "(code IS NOT NULL OR len(systems) > 0)", Role.LATERALITY: "laterality IS NOT NULL"}
+_COMPLETE_DATE = "length({column}::VARCHAR) >= 10"
+_INSTANT = r"regexp_matches({column}::VARCHAR, '^\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$')"
 _DELAY = "date_diff('day', date, available)"
 
 
@@ -90,26 +97,27 @@ def measure(
         the institutions that have rows or a quarantine, and what was measured; every element has every check that
         a requirement asks for, with 0 of 0 where there was nothing to look at.
     """
-    institutions = prepare_rows(connection, requirements, definitions.roles, definitions.value_sets)
-    prepare_linked(connection, requirements, definitions.instruments)
-    accepted = list(measure_accepted(connection, _tables(requirements), definitions.roles, quarantine))
+    institutions = prepare_rows(connection, requirements, definitions.roles, definitions.value_sets, as_of)
+    prepare_linked(connection, requirements, member_columns(requirements), definitions.instruments)
+    tables = sorted({table for need in requirements for table in tables_of(need)})
+    accepted = list(measure_accepted(connection, tables, definitions.roles, quarantine))
     institutions = sorted({*institutions, *(institution for institution, *_ in accepted)})
     found: Measurements = {(name, need.element): Measured() for name in institutions for need in requirements}
     by_source: dict[str, dict[tuple[str, Check], _Expression]] = defaultdict(dict)
-    for expression in _expressions(requirements, definitions):
+    for expression in _Conditions(requirements, definitions).expressions():
         by_source[expression.source][expression.element, expression.check] = expression
     for source, expressions in by_source.items():
         _aggregate(connection, source, list(expressions.values()), found)
     for institution, element, check, part, whole in measure_moments(connection, requirements, as_of):
         found[institution, element].counts[check] = Count(part, whole)
-    for institution, table, part, whole in accepted:
-        for need in requirements:
-            if need.table == table and Check.ACCEPTED in need.checks:
-                found[institution, need.element].counts[Check.ACCEPTED] = Count(part, whole)
-    for need in requirements:
+    by_table = {(institution, table): Count(part, whole) for institution, table, part, whole in accepted}
+    for need in _once(requirements):
         for institution in institutions:
+            counts = found[institution, need.element].counts
+            if Check.ACCEPTED in need.checks:
+                counts[Check.ACCEPTED] = by_table.get((institution, need.table), Count(0, 0))
             for check in need.checks:
-                found[institution, need.element].counts.setdefault(check, Count(0, 0))
+                counts.setdefault(check, Count(0, 0))
     return institutions, found
 
 
@@ -137,92 +145,140 @@ def _aggregate(
         values = iter(row)
         for each in expressions:
             measured = found[str(institution), each.element]
-            measured.counts[each.check] = Count(int(next(values)), int(next(values)))
+            before = measured.counts.get(each.check, Count(0, 0))  # an element may stand in several tables
+            part, whole = int(next(values)), int(next(values))
+            measured.counts[each.check] = Count(before.part + part, before.whole + whole)
             if each.check == Check.TIMELY:
                 measured.median_days, measured.p90_days = next(values), next(values)
 
 
-def _expressions(requirements: Sequence[Requirement], definitions: Definitions) -> Iterator[_Expression]:
-    for need in requirements:
-        if isinstance(need.scope, AtMoment):
-            continue  # measured by `measure_moments`: it is about index events, not about rows of a table
-        source, rows = _source(need)
-        for check in need.checks:
-            if check == Check.ACCEPTED:
-                continue  # measured by `measure_accepted`: it is about what is not in the table
-            part, whole = _condition(check, need, rows, requirements, definitions)
-            yield _Expression(need.element, check, source, f"({part})", f"({whole})")
+def _once(requirements: Iterable[Requirement]) -> list[Requirement]:
+    """A requirement for each element and checks."""
+    return list({(need.element, need.checks): need for need in requirements}.values())
 
 
-def _source(need: Requirement) -> tuple[str, str]:
-    """The table with the rows that the requirement is about, and the condition that picks them."""
-    match need.scope:
-        case AllRows():
-            return f"fit_{need.table}", "true"
-        case CodedRows() as rows:
-            return f"fit_{need.table}", rows_sql(rows)
-        case IndexPatients() as patients:
-            return "fit_patient", patients_sql(patients)
-        case Deceased():
-            return "fit_patient", _DEAD
-        case Responses(instrument, None):
-            return "fit_response", f"coalesce(instrument = {quote(instrument)}, false)"
-        case Responses(instrument, score):
-            return "prom_score", f"instrument = {quote(instrument)} AND score = {quote(str(score))}"
-        case AtMoment():
-            raise AssertionError("index events are measured by measure_moments")
-        case never:
-            assert_never(never)
+class _Conditions:
+    """The SQL conditions of every check that is about rows."""
+
+    def __init__(self, requirements: Sequence[Requirement], definitions: Definitions) -> None:
+        self._requirements = requirements
+        self._definitions = definitions
+        self._members = member_columns(requirements)
+        self._systems: dict[str, list[str]] = {}
+
+    def expressions(self) -> Iterator[_Expression]:
+        """What to measure; moments are about index events, and accepting about what is not in a table."""
+        for need in _once(self._requirements):
+            if isinstance(need.scope, AtMoment):
+                continue
+            for source, rows in self._sources(need):
+                for check in need.checks:
+                    if check != Check.ACCEPTED:
+                        part, whole = self._condition(check, need, rows)
+                        yield _Expression(need.element, check, source, f"({part})", f"({whole})")
+
+    def _sources(self, need: Requirement) -> Iterator[tuple[str, str]]:
+        """The tables with the rows that the requirement is about, and the condition that picks them."""
+        match need.scope:
+            case AllRows():
+                yield f"fit_{need.table}", "true"
+            case AnyTable(tables):
+                yield from ((f"fit_{table}", "true") for table in tables)
+            case Selected(selection):
+                for table in sorted({rows.table for rows in selection}):
+                    own = [self._members[rows] for rows in selection if rows.table == table]
+                    yield f"fit_{table}", f"({' OR '.join(own)})"
+            case Detail(rows=rows) | Link(rows=rows):
+                yield f"fit_{need.table}", self._members[rows]
+            case IndexPatients(index):
+                yield "fit_patient", patients_sql(index)
+            case Deceased():
+                yield "fit_patient", _DEAD
+            case Responses(instruments, None):
+                yield "fit_response", f"list_contains({_list(instruments)}, instrument) IS TRUE"
+            case Responses(instruments, score):
+                yield (
+                    "prom_score",
+                    f"instrument IN ({', '.join(map(quote, instruments))}) AND score = {quote(str(score))}",
+                )
+            case AtMoment():
+                raise AssertionError("index events are measured by measure_moments")
+            case never:
+                assert_never(never)
+
+    def _condition(self, check: Check, need: Requirement, rows: str) -> tuple[str, str]:
+        """What has to hold, and for which rows of the source."""
+        match check:
+            case Check.PRESENT:
+                return "true", "true"
+            case Check.FOUND | Check.RECOGNISED:
+                return rows, "true"
+            case Check.RECORDED:
+                return _DEAD, rows
+            case Check.FILLED:
+                return _filled(need), rows
+            case Check.DETAILED:
+                return f"in_{need.columns[0]} IS NOT NULL", rows
+            case Check.RESOLVED if isinstance(need.scope, Link):
+                return link_column(need.scope), f"{rows} AND in_{need.columns[0]} IS NOT NULL"
+            case Check.ENDED | Check.CLOSED:
+                return f"coalesce({_COMPLETE_DATE.format(column=f'in_{need.columns[0]}')}, false)", rows
+            case Check.PRECISE:
+                return f"coalesce({_INSTANT.format(column=f'in_{need.columns[0]}')}, false)", rows
+            case Check.CODED:
+                return "len(systems) > 0", _FILLED[Role.CODE]
+            case Check.SYSTEM:
+                return self._system(need, rows)
+            case Check.VALUE_SET:
+                codes = [code.code for code in self._definitions.value_sets[LATERALITY].codes]
+                return f"list_contains({_list(codes)}, laterality)", f"{rows} AND laterality IS NOT NULL"
+            case Check.TIMELY:
+                limit = self._definitions.timely_days[need.role]
+                return f"{_DELAY} <= {limit}", f"{rows} AND date IS NOT NULL AND NOT is_backlog"
+            case Check.LINKABLE:
+                return "is_linked", rows
+            case Check.INDEX_PATIENT:
+                instruments = need.scope.instruments if isinstance(need.scope, Responses) else ()
+                return f"list_has_any(index_of, {_list(indexes_of(self._requirements, instruments))})", rows
+            case Check.COMPLETE:
+                return "value IS NOT NULL", rows
+            case _:
+                raise AssertionError(f"{check} is not about rows of a table")
+
+    def _system(self, need: Requirement, rows: str) -> tuple[str, str]:
+        """A coding in a system that value sets use: those of the column, or all that select rows of the table."""
+        if isinstance(need.scope, Detail):
+            place = f"systems_{need.scope.column}"
+            systems = _list(self._systems_of({need.scope.value_set}))
+            return f"list_has_any({place}, {systems})", f"{rows} AND len({place}) > 0"
+        systems = _list(self._of_table(need.table))
+        return f"list_has_any(systems, {systems})", "len(systems) > 0"
+
+    def _of_table(self, table: str) -> list[str]:
+        if table not in self._systems:
+            names = {rows.codes for rows in self._members if rows.table == table and rows.codes is not None}
+            self._systems[table] = self._systems_of(names)
+        return self._systems[table]
+
+    def _systems_of(self, names: Collection[str]) -> list[str]:
+        return sorted({code.system for name in names for code in self._definitions.value_sets[name].codes})
 
 
-def _condition(
-    check: Check, need: Requirement, rows: str, requirements: Sequence[Requirement], definitions: Definitions
-) -> tuple[str, str]:
-    """What has to hold, and for which rows of the source."""
-    match check:
-        case Check.PRESENT:
-            return "true", "true"
-        case Check.FOUND | Check.RECOGNISED:
-            return rows, "true"
-        case Check.RECORDED:
-            return _DEAD, rows
-        case Check.FILLED:
-            return _FILLED.get(need.role, "date IS NOT NULL"), rows
-        case Check.CODED:
-            return "len(systems) > 0", _FILLED[Role.CODE]
-        case Check.SYSTEM:
-            return (
-                f"list_has_any(systems, {_list(_systems(need.table, requirements, definitions))})",
-                "len(systems) > 0",
-            )
-        case Check.VALUE_SET:
-            codes = [code.code for code in definitions.value_sets[need.value_set or LATERALITY].codes]
-            return f"list_contains({_list(codes)}, laterality)", f"{rows} AND laterality IS NOT NULL"
-        case Check.TIMELY:
-            limit = definitions.timely_days[need.role]
-            return f"{_DELAY} <= {limit}", f"{rows} AND date IS NOT NULL AND NOT is_backlog"
-        case Check.LINKABLE:
-            return "is_linked", rows
-        case Check.INDEX_PATIENT:
-            instrument = need.scope.instrument if isinstance(need.scope, Responses) else ""
-            return f"list_has_any(index_of, {_list(indexes_of(requirements, instrument))})", rows
-        case Check.COMPLETE:
-            return "value IS NOT NULL", rows
-        case Check.ACCEPTED | Check.FOLLOWED | Check.ANSWERED | Check.MOMENT:
-            raise AssertionError(f"{check} is not about rows of a table")
-        case never:
-            assert_never(never)
+def _filled(need: Requirement) -> str:
+    """Whether the column has a value that can be used."""
+    name = f"in_{need.columns[0]}"
+    match need.role:
+        case Role.CODE | Role.LATERALITY:
+            return _FILLED[need.role]
+        case Role.VALUE:
+            return f"{name} IS NOT NULL AND bound_{need.columns[0]} IS NULL"
+        case Role.BIRTH_DATE:
+            return f"{name} IS NOT NULL"
+        case Role.SEX:
+            return f"coalesce({name}::VARCHAR <> 'unknown', false)"
+        case _:
+            return "date IS NOT NULL"
 
 
-def _tables(requirements: Sequence[Requirement]) -> list[str]:
-    return sorted({need.table for need in requirements})
-
-
-def _systems(table: str, requirements: Sequence[Requirement], definitions: Definitions) -> list[str]:
-    """The code systems of all value sets that select rows of the table."""
-    names = {need.scope.value_set for need in requirements if need.table == table and isinstance(need.scope, CodedRows)}
-    return sorted({code.system for name in names for code in definitions.value_sets[name].codes})
-
-
-def _list(texts: Sequence[str]) -> str:
+def _list(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(quote, texts))}]::VARCHAR[]"

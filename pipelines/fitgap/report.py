@@ -7,7 +7,7 @@ The pages are made from a run as it is stored (docs/fit-gap.md). A percentage ov
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def _index(run: Content) -> dict[str, Any]:
         "sets": [
             {
                 "title": each["title_nl"],
+                "tally": _sum(by_indicator[each["id"], indicator["id"]] for indicator in each["indicators"]),
                 "indicators": [
                     {"title": indicator["title_nl"], "tally": by_indicator[each["id"], indicator["id"]]}
                     for indicator in each["indicators"]
@@ -118,6 +119,11 @@ def _tally(indicators: Sequence[Content]) -> dict[str, int]:
     return {status: counts[status] for status in ("ready", "partly", "not")}
 
 
+def _sum(tallies: Iterable[Content]) -> dict[str, int]:
+    each = list(tallies)
+    return {status: sum(tally[status] for tally in each) for status in ("ready", "partly", "not")}
+
+
 def _summary(tally: Mapping[str, int], total: int, steps: Sequence[Content]) -> str:
     verb = "is" if tally["ready"] == 1 else "zijn"
     ready = f"Met deze gegevens {verb} {tally['ready']} van de {total} indicatoren gereed"
@@ -157,7 +163,8 @@ def _set(outcome_set: Content, institution: Content) -> dict[str, Any]:
     tests = [
         {"name": name, **test[key], "conclusion": _CONCLUSIONS[test[key]["conclusion"]]} for key, name in _TESTS.items()
     ]
-    return {"title": outcome_set["title_nl"], "indicators": indicators, "tests": tests}
+    tally = _tally([each for each in institution["indicators"] if each["outcome_set"] == outcome_set["id"]])
+    return {"title": outcome_set["title_nl"], "tally": tally, "indicators": indicators, "tests": tests}
 
 
 def _elements(run: Content, institution: Content) -> list[dict[str, Any]]:
@@ -168,7 +175,7 @@ def _elements(run: Content, institution: Content) -> list[dict[str, Any]]:
         place = " ".join([each["table"] + ":", ", ".join(each["columns"])])
         place += f"; zib {each['zib']}" if each["zib"] else ""
         place += f" {each['concept']}" if each["concept"] else ""
-        place += f"; waardelijst {each['value_set']}" if each["value_set"] else ""
+        place += f"; waardelijst {', '.join(each['value_sets'])}" if each["value_sets"] else ""
         groups.setdefault(each["table"], []).append(
             {
                 "title": each["title_nl"],
@@ -179,7 +186,13 @@ def _elements(run: Content, institution: Content) -> list[dict[str, Any]]:
                 "exchangeable": _CONCLUSIONS[result["exchangeable"]],
             }
         )
-    return [{"title": table, "elements": elements} for table, elements in groups.items()]
+    return [{"title": name, "summary": _count(each), "elements": each} for name, each in sorted(groups.items())]
+
+
+def _count(elements: Sequence[Content]) -> str:
+    wanting = (_CONCLUSIONS["partly"], _CONCLUSIONS["not"])
+    gaps = sum(each["registrable"] in wanting or each["exchangeable"] in wanting for each in elements)
+    return f"{number(len(elements))} {'element' if len(elements) == 1 else 'elementen'}, {number(gaps)} niet in orde"
 
 
 def _check(run: Content, name: str, check: Content) -> dict[str, Any]:

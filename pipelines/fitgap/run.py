@@ -19,10 +19,12 @@ from pipelines.fitgap.compare import compare
 from pipelines.fitgap.criteria import Criteria, load_criteria
 from pipelines.fitgap.exchange import judge_elements, judge_set
 from pipelines.fitgap.measure import Count, Definitions, Measured, Measurements, measure
+from pipelines.fitgap.tables import CODING_TABLE
 from pipelines.fitgap.unlocking import unlocking_order
 from pipelines.fitgap.verdict import Gap, IndicatorVerdict, Status, judge, judge_indicator
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
-from pipelines.indicators.requirements import LATERALITY, Requirement, load_concepts, requirements
+from pipelines.indicators.elements import LATERALITY, Requirement, tables_of
+from pipelines.indicators.requirements import load_concepts, requirements
 from pipelines.indicators.table_roles import TableRoles, load_table_roles
 from pipelines.indicators.value_sets import load_value_set
 from pipelines.lake.tables import Lake
@@ -69,7 +71,7 @@ def load_fit_gap(mappings: Path, names: Sequence[str]) -> FitGap:
     roles = load_table_roles(mappings / "table_roles.yaml")
     criteria = load_criteria(mappings / "fitgap.yaml")
     concepts = load_concepts(mappings / "zib" / "2020" / "elements.csv")
-    sets = tuple(load_outcome_set(folders[name], mappings / "codes", instruments) for name in names or folders)
+    sets = tuple(load_outcome_set(folders[name], mappings / "codes", instruments, roles) for name in names or folders)
     needs = [need for each in sets for need in requirements(each, instruments, roles, concepts)]
     value_sets = {name: value_set for each in sets for name, value_set in each.value_sets.items()}
     value_sets[LATERALITY] = load_value_set(mappings / "codes", LATERALITY)
@@ -83,7 +85,7 @@ def run_fit_gap(
     """Measure and judge, also an empty lake: the run as it is stored (docs/fit-gap.md), without a comparison."""
     on_progress(0, 3)
     quarantine = sorted(home.glob("batches/*/*/quarantine.ndjson"))
-    tables = sorted({need.table for need in fit_gap.needs} | {"zib_patient"})
+    tables = sorted({table for need in fit_gap.needs for table in tables_of(need)} | {"zib_patient", CODING_TABLE})
     with tempfile.TemporaryDirectory(prefix="spill-", dir=home) as spill:
         connection = open_duckdb(Path(spill), memory="1GB")
         Lake(home / "lake").attach(connection, tables)
@@ -300,8 +302,10 @@ def _describe_elements(needs: Sequence[Requirement]) -> list[dict[str, Any]]:
             {
                 "element": need.element, "title_nl": need.title_nl, "role": need.role, "table": need.table,
                 "columns": list(need.columns), "zib": need.zib, "concept": need.concept,
-                "value_set": need.value_set, "mandatory": need.mandatory, "needed_by": [],
+                "value_set": need.value_sets[0] if len(need.value_sets) == 1 else None,
+                "value_sets": list(need.value_sets), "mandatory": False, "needed_by": [],
             },
         )  # fmt: skip
+        known["mandatory"] = known["mandatory"] or need.mandatory
         known["needed_by"].append(f"{need.outcome_set}/{need.indicator}")
     return list(described.values())

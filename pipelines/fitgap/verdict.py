@@ -9,24 +9,17 @@ from enum import StrEnum
 from pipelines.feedback.dutch import percent
 from pipelines.fitgap.criteria import Criteria, Criterion
 from pipelines.fitgap.measure import Count, Measured
-from pipelines.indicators.requirements import AtMoment, Check, Requirement, Role
+from pipelines.indicators.elements import AtMoment, Check, Requirement
+from pipelines.indicators.selections import label
 from pipelines.indicators.table_roles import TableRoles
 
 _TABLE_WIDE = (Check.ACCEPTED, Check.PRESENT, Check.TIMELY)
 
-_SCORED = (Role.INDEX_EVENT, Role.INDEX_DATE, Role.PATIENT, Role.QUESTIONNAIRE, Role.RESPONSE_DATE, Role.SCORE)
-_BUILDS_ON: Mapping[tuple[Role, Check], tuple[Role, ...]] = {
-    (Role.INDEX_EVENT, Check.FOUND): (Role.CODE,),
-    (Role.EVENT, Check.FOUND): (Role.CODE,),
-    (Role.DEATH, Check.RECORDED): (Role.INDEX_EVENT, Role.INDEX_DATE, Role.PATIENT),
-    (Role.QUESTIONNAIRE, Check.INDEX_PATIENT): (Role.INDEX_EVENT, Role.INDEX_DATE, Role.PATIENT),
-    **{
-        (role, check): _SCORED
-        for role in (Role.SCORE_BEFORE, Role.SCORE_AFTER)
-        for check in (Check.FOLLOWED, Check.MOMENT, Check.ANSWERED)
-    },
-}
-"""When a check finds nothing at all, the roles whose gaps explain that."""
+_BUILDS = (
+    Check.PRESENT, Check.FOUND, Check.RESOLVED, Check.RECORDED, Check.INDEX_PATIENT, Check.FOLLOWED, Check.MOMENT,
+    Check.ANSWERED,
+)  # fmt: skip
+"""When these find nothing at all, gaps in what the element builds on explain that."""
 
 
 class Status(StrEnum):
@@ -93,10 +86,10 @@ def judge_indicator(
     builds on is missing counts in the verdict, but is no gap of its own: mending the first may mend it too.
 
     Args:
-        needs: in the order of `Role`.
+        needs: each after those it builds on.
         measured: by element.
     """
-    statuses: dict[Role, Status] = {}
+    statuses: dict[str, Status] = {}
     found: list[Status] = []
     gaps: dict[str, Gap] = {}
     for need in needs:
@@ -104,14 +97,14 @@ def judge_indicator(
         nothing = False
         for check, status in judged:
             count = measured[need.element].counts[check]
-            upstream = (statuses.get(role) for role in _BUILDS_ON.get((need.role, check), ()))
+            upstream = [statuses.get(element) for element in need.builds_on if check in _BUILDS]
             explained = count.part == 0 and (nothing or any(map(_is_gap, upstream)))
             if _is_gap(status) and not explained:
                 gap = _gap(need, check, status, count, criteria, roles)
                 gaps.setdefault(gap.key, gap)
             nothing = nothing or (_is_gap(status) and count.part == 0)
         found.append(worst([status for _, status in judged]))
-        statuses[need.role] = worst([statuses.get(need.role, Status.UNKNOWN), found[-1]])
+        statuses[need.element] = found[-1]
     ordered = sorted(gaps.values(), key=lambda gap: -_ORDER.index(gap.status))
     return IndicatorVerdict(needs[0].outcome_set, needs[0].indicator, worst(found), tuple(ordered))
 
@@ -123,7 +116,7 @@ def _is_gap(status: Status | None) -> bool:
 def _judge_checks(need: Requirement, measured: Measured, criteria: Criteria) -> Iterator[tuple[Check, Status]]:
     for check in need.checks:
         status = judge(criteria.checks[check], measured.counts[check])
-        if status == Status.NOT and not need.mandatory and check not in (Check.ACCEPTED, Check.PRESENT):
+        if status == Status.NOT and not need.mandatory:
             status = Status.PARTLY
         yield check, status
 
@@ -146,7 +139,8 @@ def _gap(
         "profile": roles[need.table].profile_nl,
         "share": share,
         "needed": f"{(criterion.ready or 0) * 100:.0f}%",
-        "value_set": need.value_set or "",
+        "value_set": need.value_sets[0] if need.value_sets else "",
+        "value_sets": _named(need.value_sets),
         "days": criteria.timely_days.get(need.role, ""),
     }
     return Gap(
@@ -160,11 +154,19 @@ def _gap(
     )
 
 
+def _named(value_sets: Sequence[str]) -> str:
+    if not value_sets:
+        return "de waardelijsten van de indicator"
+    if len(value_sets) == 1:
+        return f"de waardelijst {value_sets[0]}"
+    return f"de waardelijsten {', '.join(value_sets[:-1])} en {value_sets[-1]}"
+
+
 def _fix_key(need: Requirement, check: Check) -> str:
     """Gaps that one fix mends share a key: a whole table, or all questionnaires of one moment."""
     if check in _TABLE_WIDE:
         return f"{need.table}:{check}"
     if isinstance(need.scope, AtMoment):
         at = need.scope
-        return f"{need.table}@{at.index.value_set}:{at.from_day}..{at.to_day}:{check}"
+        return f"{need.table}@{label(at.index)}:{at.from_day}..{at.to_day}:{check}"
     return f"{need.element}:{check}"

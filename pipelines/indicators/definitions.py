@@ -2,76 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.formulae.charlson import Charlson, load_charlson
+from pipelines.indicators.events import AnyKindOfEvent, value_sets_of
+from pipelines.indicators.shapes import Condition, FollowUpEnd, Measure, Statistic, Window, statistics_of
+from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.value_sets import ValueSet, load_value_set
+from pipelines.indicators.variables import Comorbidity, Variable
 from pipelines.proms.definition_file import Definition, definition_error, read_definition
 from pipelines.proms.instruments import Instrument
 from pipelines.proms.plan import Moment, PromPlan, broken_plan, expand_asked, expand_moments
 
 ERROR_CODE = "OUTCOME-DEFINITION"
 
+Unit = Literal["patient", "procedure", "episode", "patient_year"]
+
 
 class Cohort(Definition):
-    """The index events: rows of a ZIB table with this status and a code of the value set.
+    """The index events.
 
-    Rows with `planned_status` and a date to come are events that are planned; only due lists look at them.
+    Attributes:
+        index: the event that starts it.
+        counts: `each` row by itself; `each_day` once per patient and day (the smallest resource key stands for it);
+            the `first` of a patient; or `per_year`: a patient once for every calendar year in which the event's row
+            (from its start to its end, or open) has a day: the index date is 1 January, its end 31 December. Of
+            several rows in a year the one that started last stands for it.
+        apart_days: with `each_day`, an event up to so many days after one that counts belongs to that one.
+        by_side: with `each_day`, left and right count by themselves; an unknown side and both sides are sides too.
+        stay: an event with an end (an admission) that holds the index date: its end is the end of the index event.
+            Without it that is the end of the index event's own row.
+        planned: the event of one that is planned; only due lists look at those with a date to come.
     """
 
     title_nl: str
-    zib_table: Literal["zib_procedure"]
-    value_set: str
-    status: str
-    planned_status: str | None = None
+    index: str
+    counts: Literal["each", "each_day", "first", "per_year"]
+    apart_days: Annotated[int, Field(ge=0)] = 0
+    by_side: bool = False
+    stay: str | None = None
+    planned: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_count(self) -> Self:
+        if self.counts != "each_day" and (self.apart_days or self.by_side):
+            raise ValueError("apart_days and by_side go with counts: each_day")
+        if self.counts == "per_year" and self.stay is not None:
+            raise ValueError("a calendar year ends on 31 December: no stay")
+        return self
 
 
-class ProcedureWithin(Definition):
-    """A procedure of the value set on the same joint, from_day..to_day days after the index date."""
-
-    shape: Literal["event_within"]
-    event: Literal["procedure"]
-    value_set: str
-    status: str
-    from_day: Annotated[int, Field(ge=0)]
-    to_day: Annotated[int, Field(ge=0)]
-
-
-class DeathWithin(Definition):
-    """Death from any cause, from_day..to_day days after the index date."""
-
-    shape: Literal["event_within"]
-    event: Literal["death"]
-    from_day: Annotated[int, Field(ge=0)]
-    to_day: Annotated[int, Field(ge=0)]
-
-
-class ChangeBetween(Definition):
-    """Improvement of a PROM score between two moments; positive is better, whichever way the score runs."""
-
-    shape: Literal["change_between"]
-    instrument: str
-    score: str
-    before: str
-    after: str
-
-
-class ResponseRate(Definition):
-    """Whether a scorable PROM exists at both moments."""
-
-    shape: Literal["response_rate"]
-    instrument: str
-    score: str
-    before: str
-    after: str
-
-
-EventWithin = Annotated[ProcedureWithin | DeathWithin, Field(discriminator="event")]
-Measure = Annotated[EventWithin | ChangeBetween | ResponseRate, Field(discriminator="shape")]
+UNITS: dict[str, tuple[Unit, ...]] = {
+    "each": ("procedure", "episode"),
+    "each_day": ("procedure", "episode"),
+    "first": ("patient",),
+    "per_year": ("patient_year",),
+}
+"""What is counted under each way of counting index events."""
 
 
 class Benchmark(Definition):
@@ -82,143 +74,208 @@ class Benchmark(Definition):
     source: str
 
 
-class Indicator(Definition):
-    """One indicator. `kind` says how patients add up: a proportion of them, or the mean of their values."""
+class Denominator(Definition):
+    """What else has to be true of an index event to count; who does not fulfil it is outside the denominator."""
 
-    id: str
+    conditions: Annotated[list[Condition], Field(min_length=1)]
+
+
+class Indicator(Definition):
+    """One indicator.
+
+    Attributes:
+        kind: structure, process or outcome (Donabedian).
+        statistic: how the cases add up.
+        unit_of_counting: what one case is; it has to fit how the cohort counts.
+        denominator, exclusions: conditions beyond the cohort.
+        follow_up_days: days after the end of the measure's window before a case counts; until then it is pending.
+        follow_up_ends: events that end the follow-up, and what they mean.
+        case_mix: variables of the set for the expected outcome (proportions only).
+        stratifiers: variables of the set; each gives results per stratum.
+        unit: of the result, for a Dutch reader.
+        suppression_threshold: with fewer cases no figure is shown.
+        source: where the definition comes from.
+        operationalisation: what the source does not state and this file decided.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     version: str
     title_nl: str
+    title_en: str
     description_nl: str
-    kind: Literal["proportion", "mean"]
-    direction: Literal["lower_is_better", "higher_is_better"]
-    unit: str
+    kind: Literal["structure", "process", "outcome"]
+    statistic: Statistic
+    unit_of_counting: Unit
+    registry: str
     cohort: str
+    denominator: Denominator | None = None
+    exclusions: list[Condition] = Field(default_factory=list)
     measure: Measure
-    minimum_for_display: Annotated[int, Field(ge=1)]
+    follow_up_days: Annotated[int, Field(ge=0)] = 0
+    follow_up_ends: list[FollowUpEnd] = Field(default_factory=list)
+    case_mix: list[str] = Field(default_factory=list)
+    stratifiers: list[str] = Field(default_factory=list)
+    direction: Literal["lower_is_better", "higher_is_better", "neither"]
+    unit: str
+    suppression_threshold: Annotated[int, Field(ge=1)]
     benchmarks: list[Benchmark]
-    definition_source: str
+    source: Annotated[str, Field(min_length=1)]
     operationalisation: list[str]
 
     @model_validator(mode="after")
-    def _kind_fits_the_shape(self) -> Self:
-        expected = "mean" if isinstance(self.measure, ChangeBetween) else "proportion"
-        if self.kind != expected:
-            raise ValueError(f"kind has to be {expected} for shape {self.measure.shape}")
+    def _statistic_fits(self) -> Self:
+        allowed = statistics_of(self.measure)
+        if self.statistic not in allowed:
+            raise ValueError(f"statistic has to be {' or '.join(allowed)} for this measure ({self.measure.shape})")
+        if self.case_mix and self.statistic != "proportion":
+            raise ValueError("case_mix goes with statistic: proportion")
         return self
 
+    @property
+    def conditions(self) -> list[Condition]:
+        """The conditions of denominator and exclusions."""
+        return [*(self.denominator.conditions if self.denominator else []), *self.exclusions]
 
-class _SetFile(Definition):
+
+class SetFile(Definition):
+    """`set.yaml`: what the indicators of a set share."""
+
     id: str
     version: str
     title_nl: str
+    title_en: str
     description_nl: str
-    cohorts: dict[str, Cohort]
-    moments: dict[str, Moment]
-    proms: PromPlan
-    sources: list[str]
+    events: dict[str, AnyKindOfEvent]
+    cohorts: Annotated[dict[str, Cohort], Field(min_length=1)]
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    moments: dict[str, Moment] = Field(default_factory=dict)
+    proms: PromPlan = PromPlan(proxy="last_choice", asked=[])
+    sources: Annotated[list[str], Field(min_length=1)]
     operationalisation: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSet:
-    """An outcome set with everything it refers to: indicators in file order and value sets by name."""
+    """An outcome set with everything it refers to.
+
+    Indicators are ordered so that each comes after those it is made of, and by file name otherwise; `value_sets` by
+    name; `charlson` where a variable asks for it.
+    """
 
     id: str
     version: str
     title_nl: str
+    title_en: str
     description_nl: str
+    events: dict[str, AnyKindOfEvent]
     cohorts: dict[str, Cohort]
+    variables: dict[str, Variable]
     moments: dict[str, Moment]
     proms: PromPlan
     sources: list[str]
     operationalisation: list[str]
     indicators: tuple[Indicator, ...]
     value_sets: dict[str, ValueSet]
+    charlson: Charlson | None = None
 
-    def window_end(self, indicator: Indicator) -> int:
-        """Days after the index date at which the follow-up of this indicator is complete."""
-        measure = indicator.measure
-        if isinstance(measure, ProcedureWithin | DeathWithin):
-            return measure.to_day
-        return self.moments[measure.after].to_day
+    def indicator(self, name: str) -> Indicator:
+        """The indicator with this id.
+
+        Raises:
+            KeyError: when the set has none.
+        """
+        return next((each for each in self.indicators if each.id == name), None) or _missing(name)
 
 
-def load_outcome_set(folder: Path, codes: Path, instruments: Sequence[Instrument]) -> OutcomeSet:
+def _missing(name: str) -> Indicator:
+    raise KeyError(name)
+
+
+def load_outcome_set(
+    folder: Path, codes: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> OutcomeSet:
     """Read an outcome set, its indicators and the value sets they name.
 
     Args:
         folder: for example `mappings/outcome_sets/knie-heupartrose`.
         codes: the folder with value sets, `mappings/codes`.
         instruments: the PROM instruments that scores exist for.
+        roles: the tables that events can come from (`mappings/table_roles.yaml`).
 
     Raises:
-        TerminalError: OUTCOME-DEFINITION or VALUE-SET-DEFINITION, naming the file and the field.
+        TerminalError: OUTCOME-DEFINITION or VALUE-SET-DEFINITION, naming the file, the line and the field.
     """
-    header = _load_header(folder / "set.yaml", instruments)
+    from pipelines.indicators.references import broken_indicator, broken_set, in_order
+
+    path = folder / "set.yaml"
+    header = load_header(path, instruments)
+    for field, what in broken_set(header, instruments, roles):
+        raise definition_error(path, f"field '{field}': {what}", ERROR_CODE, field)
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
     if not paths:
         raise definition_error(folder, "the folder holds no indicator (*.yaml beside set.yaml)", ERROR_CODE)
-    indicators = tuple(_load_indicator(path, header, instruments) for path in paths)
-    names = sorted(set(_value_set_names(header, indicators)))
+    indicators = {path: read_definition(path, Indicator, ERROR_CODE) for path in paths}
+    for path, indicator in indicators.items():
+        for field, what in broken_indicator(indicator, path.stem, header, list(indicators.values())):
+            raise definition_error(path, f"field '{field}': {what}", ERROR_CODE, field)
+    names = sorted({name for event in header.events.values() for name in value_sets_of(event)})
     return OutcomeSet(
         id=header.id,
         version=header.version,
         title_nl=header.title_nl,
+        title_en=header.title_en,
         description_nl=header.description_nl,
+        events=dict(header.events),
         cohorts=header.cohorts,
+        variables=header.variables,
         moments=header.moments,
         proms=header.proms,
         sources=header.sources,
         operationalisation=header.operationalisation,
-        indicators=indicators,
+        indicators=tuple(in_order(list(indicators.values()))),
         value_sets={name: load_value_set(codes, name) for name in names},
+        charlson=load_charlson(codes) if any(isinstance(v, Comorbidity) for v in header.variables.values()) else None,
     )
 
 
-def _load_header(path: Path, instruments: Sequence[Instrument]) -> _SetFile:
-    header = read_definition(path, _SetFile, ERROR_CODE)
+def load_header(path: Path, instruments: Sequence[Instrument]) -> SetFile:
+    """Read `set.yaml` with its repeated moments written out.
+
+    Raises:
+        TerminalError: OUTCOME-DEFINITION, naming the file and the field.
+    """
+    header = read_definition(path, SetFile, ERROR_CODE)
     proms, moments = expand_asked(header.proms, header.moments), expand_moments(header.moments)
     for what in broken_plan(proms, moments, list(header.cohorts), instruments):
         raise definition_error(path, what, ERROR_CODE)
     return header.model_copy(update={"proms": proms, "moments": moments})
 
 
-def _load_indicator(path: Path, header: _SetFile, instruments: Sequence[Instrument]) -> Indicator:
-    indicator = read_definition(path, Indicator, ERROR_CODE)
-    for what in _broken_references(indicator, path.stem, header, instruments):
-        raise definition_error(path, what, ERROR_CODE)
-    return indicator
+def windows_of(indicator: Indicator) -> Iterator[Window]:
+    """Every window an indicator looks at, those of the PROM moments not included."""
+    for condition in indicator.conditions:
+        if condition.window is not None:
+            yield condition.window
+    window = getattr(indicator.measure, "window", None)
+    if isinstance(window, Window):
+        yield window
 
 
-def _broken_references(
-    indicator: Indicator, stem: str, header: _SetFile, instruments: Sequence[Instrument]
-) -> Iterator[str]:
-    measure = indicator.measure
-    if indicator.id != stem:
-        yield f"field 'id': has to be the file name, {stem}"
-    if indicator.cohort not in header.cohorts:
-        yield f"field 'cohort': set.yaml has no cohort {indicator.cohort}"
-    if isinstance(measure, ProcedureWithin | DeathWithin):
-        if measure.from_day > measure.to_day:
-            yield "field 'measure.from_day': has to be at most to_day"
-        return
-    for moment in (measure.before, measure.after):
-        if moment not in header.moments:
-            yield f"field 'measure': set.yaml has no moment {moment}"
-        if (indicator.cohort, measure.instrument, moment) not in _asked(header):
-            yield f"field 'measure': set.yaml does not ask {measure.instrument} of {indicator.cohort} at {moment}"
-    scores = {(instrument.id, rule.score) for instrument in instruments for rule in instrument.scores}
-    if (measure.instrument, measure.score) not in scores:
-        yield f"field 'measure.score': no instrument gives {measure.instrument}/{measure.score}"
+def load_outcome_sets(
+    mappings: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+) -> tuple[OutcomeSet, ...]:
+    """Every outcome set below `mappings/outcome_sets`, by name.
 
-
-def _asked(header: _SetFile) -> set[tuple[str, str, str]]:
-    return {(cohort, a.instrument, moment) for a in header.proms.asked for cohort in a.cohorts for moment in a.moments}
-
-
-def _value_set_names(header: _SetFile, indicators: Sequence[Indicator]) -> Iterator[str]:
-    for cohort in header.cohorts.values():
-        yield cohort.value_set
-    for indicator in indicators:
-        if isinstance(indicator.measure, ProcedureWithin):
-            yield indicator.measure.value_set
+    Raises:
+        TerminalError: as `load_outcome_set`, or OUTCOME-DEFINITION when two sets have an indicator of one name.
+    """
+    folders = sorted(path.parent for path in (mappings / "outcome_sets").glob("*/set.yaml"))
+    sets = tuple(load_outcome_set(folder, mappings / "codes", instruments, roles) for folder in folders)
+    first: dict[str, str] = {}
+    for outcome_set in sets:
+        for indicator in outcome_set.indicators:
+            if first.setdefault(indicator.id, outcome_set.id) != outcome_set.id:
+                path = mappings / "outcome_sets" / outcome_set.id / f"{indicator.id}.yaml"
+                what = f"field 'id': outcome set {first[indicator.id]} has an indicator {indicator.id} too"
+                raise definition_error(path, what, ERROR_CODE, "id")
+    return sets

@@ -13,13 +13,18 @@ ERROR_CODE = "TABLE-ROLES"
 
 
 class TableRoles(Definition):
-    """The columns of one table by their part (None where it lacks one), and the FHIR `resource` it is made from."""
+    """The columns of one table by their part (None where it lacks one), and the FHIR `resource` it is made from.
+
+    `start_text` and `end_text` hold the moments as they were written: a date that may be partial, or an instant with
+    its offset. `comparators` names, per column with a number, the one that makes it a bound (`<`, `>=`). `patient` is
+    None for what is not about a patient.
+    """
 
     title_nl: str
     resource: str
     zib: str | None
     profile_nl: str
-    patient: str
+    patient: str | None = None
     code: str | None = None
     system: str | None = None
     codings: str | None = None
@@ -27,6 +32,10 @@ class TableRoles(Definition):
     status: str | None = None
     date: str | None = None
     date_text: str | None = None
+    start_text: str | None = None
+    end_text: str | None = None
+    value: str | None = None
+    comparators: dict[str, str] = Field(default_factory=dict)
     laterality: str | None = None
     deceased: str | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ CREATE OR REPLACE VIEW {table} AS
 SELECT * EXCLUDE (batch_id, landed_at) FROM {table}_history
 QUALIFY dense_rank() OVER (PARTITION BY institution, {unit} ORDER BY landed_at DESC, batch_id DESC) = 1
 """
+_BATCH_ROWS = 50_000
 _UNITS = {"zib_coding": "codings_id"}
 """What a newer batch replaces as a whole: the rows of a resource, but in `zib_coding` those of a list of codings."""
 
@@ -34,7 +36,9 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def append(self, table: str, rows: pa.Table, *, institution: str, batch_id: str, landed_at: datetime) -> None:
+    def append(
+        self, table: str, rows: pa.Table | ds.Dataset, *, institution: str, batch_id: str, landed_at: datetime
+    ) -> None:
         """Add a batch's rows to a table. Adding the same batch again replaces it: a rerun changes nothing.
 
         A table is made by its first batch, even when that has no row. A column that the table does not have yet is
@@ -43,15 +47,14 @@ class Lake:
         Raises:
             TransientError: `LAKE-BUSY` when another writer won, `DISK-FULL`, `LAKE-WRITE` when the disk refuses.
         """
-        width = rows.num_rows
-        stamped = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id), width)).append_column(
-            "landed_at", pa.repeat(pa.scalar(landed_at, pa.timestamp("us", "UTC")), width)
-        )
+        stamps = {"batch_id": pa.scalar(batch_id), "landed_at": pa.scalar(landed_at, pa.timestamp("us", "UTC"))}
+        rows = ds.dataset(rows) if isinstance(rows, pa.Table) else rows
+        stamped = _stamped(rows, stamps)
         path = self._root / table
         try:
             if not DeltaTable.is_deltatable(str(path)):
                 DeltaTable.create(str(path), stamped.schema, partition_by=["institution"], mode="ignore")
-            if not width and not _may_hold(DeltaTable(str(path)), institution, batch_id):
+            if not rows.count_rows() and not _may_hold(DeltaTable(str(path)), institution, batch_id):
                 return
             write_deltalake(
                 str(path),
@@ -110,6 +113,12 @@ class Lake:
                 continue
             connection.register(f"{table}_history", dataset)
             connection.execute(_CURRENT.format(table=table, unit=_UNITS.get(table, "resource_key")))
+
+
+def _stamped(rows: ds.Dataset, stamps: Mapping[str, pa.Scalar]) -> pa.RecordBatchReader:
+    """The rows, read part by part, with the same value in every row for each column of `stamps`."""
+    columns = {**{name: ds.field(name) for name in rows.schema.names}, **{k: ds.scalar(v) for k, v in stamps.items()}}
+    return rows.scanner(columns=columns, batch_size=_BATCH_ROWS, batch_readahead=1, use_threads=False).to_reader()
 
 
 def _may_hold(table: DeltaTable, institution: str, batch_id: str) -> bool:

@@ -33,16 +33,58 @@ def read_definition(path: Path, model: type[DefinitionT], code: str) -> Definiti
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
-        unknown = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+        field, what = _problems(error, model)[0]
+        raise definition_error(path, f"field '{field}': {what}", code, field) from error
+
+
+def definition_problems(path: Path, model: type[Definition], code: str) -> list[tuple[str, str]]:
+    """Everything that is wrong with `path` as `model`: fields (paths with dots) and what is wrong with them.
+
+    Raises:
+        TerminalError: `code`, when it cannot be read as YAML.
+    """
+    content = _read_yaml(path, code)
+    try:
+        model.model_validate(content)
+    except ValidationError as error:
+        return _problems(error, model)
+    return []
+
+
+def _problems(error: ValidationError, model: type[Definition]) -> list[tuple[str, str]]:
+    found = []
+    for one in error.errors():
+        field = ".".join(str(part) for part in one["loc"]) or "the file as a whole"
+        unknown = one["type"] == "extra_forbidden" and len(one["loc"]) == 1
         allowed = f"; the fields are {', '.join(model.model_fields)}" if unknown else ""
-        raise definition_error(path, f"field '{field}': {first['msg']}{allowed}", code) from error
+        found.append((field, f"{one['msg']}{allowed}"))
+    return found
 
 
-def definition_error(path: Path, what: str, code: str) -> TerminalError:
-    """The error of a definition file that cannot be used."""
-    return TerminalError(code, what, where=str(path), remedy="Correct the definition file and run again")
+def definition_error(path: Path, what: str, code: str, field: str | None = None) -> TerminalError:
+    """The error of a definition file that cannot be used; with `field` (a path with dots) it names the line."""
+    where = str(path) if field is None else f"{path}:{line_of(path, field)}"
+    return TerminalError(code, what, where=where, remedy="Correct the definition file and run again")
+
+
+def line_of(path: Path, field: str) -> int:
+    """The line of the deepest part of `field` that stands in the file; parts that do not are passed over."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    line = 1
+    for part in field.split("."):
+        found = _child(node, part)
+        if found is not None:
+            mark, node = found
+            line = mark.line + 1
+    return line
+
+
+def _child(node: Any, part: str) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark, value) for key, value in node.value if key.value == part), None)
+    if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+        return node.value[int(part)].start_mark, node.value[int(part)]
+    return None
 
 
 def _read_yaml(path: Path, code: str) -> Any:

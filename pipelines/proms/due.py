@@ -12,35 +12,32 @@ from pipelines.proms.definition_rows import insert_rows
 from pipelines.proms.instruments import Instrument, find_instrument
 
 _TABLES = """
-CREATE OR REPLACE TEMP TABLE prom_planned (cohort VARCHAR, value_set VARCHAR, planned_status VARCHAR);
+CREATE OR REPLACE TEMP TABLE prom_planned (cohort VARCHAR, event VARCHAR);
 CREATE OR REPLACE TEMP TABLE prom_questionnaire (instrument VARCHAR, instrument_version VARCHAR, questionnaire VARCHAR);
 """
 
 # A finished response in the window, scorable or not, is an answer: nobody is asked the same thing twice.
 _DUE = """
 CREATE OR REPLACE TABLE prom_due AS
-WITH event AS (
+WITH expected AS (
     SELECT cohort, institution, patient_key, index_key, index_date, false AS planned
     FROM index_event
     WHERE excluded_reason IS NULL
     UNION ALL
-    SELECT cohort, institution, patient_key, resource_key, start_date, true
-    FROM coded_procedure
-    JOIN prom_planned USING (value_set)
-    WHERE status = planned_status AND start_date > $as_of AND patient_key IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY cohort, institution, patient_key, start_date ORDER BY resource_key) = 1
-), deceased AS (
-    SELECT institution, patient_key
-    FROM zib_patient
-    GROUP BY ALL
-    HAVING bool_or(coalesce(death_date <= $as_of, deceased, false))
-), slot AS (
-    SELECT event.*, asked.instrument, asked.moment, event.index_date + asked.from_day AS due_from,
-           event.index_date + asked.to_day AS due_until, event.index_date + asked.target_day AS target_date
+    SELECT cohort, institution, patient_key, resource_key, low, true
     FROM event
+    JOIN prom_planned USING (event)
+    WHERE low = high AND low > $as_of AND patient_key IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY cohort, institution, patient_key, low ORDER BY resource_key) = 1
+), deceased AS (
+    SELECT institution, patient_key FROM patient WHERE died
+), slot AS (
+    SELECT expected.*, asked.instrument, asked.moment, index_date + asked.from_day AS due_from,
+           index_date + asked.to_day AS due_until, index_date + asked.target_day AS target_date
+    FROM expected
     JOIN prom_asked AS asked USING (cohort)
     ANTI JOIN deceased USING (institution, patient_key)
-    WHERE event.index_date + asked.to_day >= $as_of AND (NOT event.planned OR asked.to_day <= 0)
+    WHERE index_date + asked.to_day >= $as_of AND (NOT planned OR asked.to_day <= 0)
 ), response AS (
     SELECT institution, patient_key, instrument, scored_date, answered_by,
            coalesce(missing_reason IN ('response not finished', 'result not final'), false) AS unfinished
@@ -74,10 +71,10 @@ def due_list(
     (the window is not open yet), `open`, or `started` (a response is in progress). Two operations of one patient are
     two rows, even where one response would do for both.
 
-    Reads `index_event`, `coded_procedure`, `prom_asked`, `prom_score` and `zib_patient`.
+    Reads `index_event`, `event`, `prom_asked`, `prom_score` and `patient`.
     """
     connection.execute(_TABLES)
-    cohorts = [(name, c.value_set, c.planned_status) for name, c in outcome_set.cohorts.items() if c.planned_status]
+    cohorts = [(name, cohort.planned) for name, cohort in outcome_set.cohorts.items() if cohort.planned]
     insert_rows(connection, "prom_planned", cohorts)
     asked = {a.instrument: find_instrument(instruments, a.instrument, a.version) for a in outcome_set.proms.asked}
     questionnaires = [

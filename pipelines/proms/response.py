@@ -9,14 +9,13 @@ import duckdb
 # An index event whose window has closed is in exactly one of scored .. no_response: these add up to `denominator`.
 _RATES = """
 CREATE OR REPLACE TABLE prom_response_rate AS
-WITH death AS (
-    SELECT institution, patient_key, min(death_date) AS death_date FROM zib_patient GROUP BY ALL
-), slot AS (
+WITH slot AS (
     SELECT event.index_id, event.institution, event.cohort, asked.instrument, asked.moment,
-           event.index_date + asked.to_day AS window_end, death.death_date
+           event.index_date + asked.to_day AS window_end,
+           patient.death_high AS death_date
     FROM index_event AS event
     JOIN prom_asked AS asked USING (cohort)
-    LEFT JOIN death USING (institution, patient_key)
+    LEFT JOIN patient USING (institution, patient_key)
     WHERE event.excluded_reason IS NULL
 ), found AS (
     SELECT index_id, instrument, moment, min(CASE
@@ -55,7 +54,7 @@ ORDER BY ALL
 def response_rates(connection: duckdb.DuckDBPyConnection, outcome_set: str, as_of: date) -> None:
     """Create table `prom_response_rate` (docs/tables.md): per institution, cohort, instrument and moment.
 
-    Reads `index_event`, `prom_asked`, `prom_moment` and `zib_patient`. The denominator is every index event whose
+    Reads `index_event`, `prom_asked`, `prom_moment` and `patient`. The denominator is every index event whose
     window has closed on `as_of`, also of patients who died (`deceased` of them, as far as known): the same as that of
     the response indicators. A patient answered when a finished response lies in the window, scorable or not.
     """

@@ -24,7 +24,7 @@ FROM prom_score AS scored
 LEFT JOIN prom_moment AS linked ON linked.institution = scored.institution
     AND linked.resource_key = scored.resource_key AND linked.instrument = scored.instrument
     AND linked.score = scored.score
-WHERE coalesce(scored.scored_date <= $as_of, true)
+WHERE coalesce(scored.scored_date <= $as_of, true) AND scored.instrument IN (SELECT instrument FROM prom_asked)
 ORDER BY ALL
 """
 
@@ -43,7 +43,8 @@ def prom_tables(
 ) -> PromTables:
     """The scores with their moment, the due list and the response rates, right after `measure` on the same connection.
 
-    A score of a response that belongs to two index events is two rows; one that belongs to none has no moment.
+    Only of the instruments that the set asks. A score of a response that belongs to two index events is two rows; one
+    that belongs to none has no moment.
     """
     due_list(connection, outcome_set, instruments, as_of)
     response_rates(connection, outcome_set.id, as_of)

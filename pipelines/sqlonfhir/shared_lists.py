@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 _START = 'list_filter("_r_'
 _DERIVED = re.compile(r"\b(?:coalesce|flatten)\(")
@@ -33,7 +34,8 @@ def _named(
 ) -> tuple[list[str], dict[str, str]]:
     """The columns with names for the parts that occur more than once, the longest first; the parts by name."""
     shared, names = list(columns), dict[str, str]()
-    while repeated := [text for text, n in Counter(p for c in shared for p in parts(c)).items() if n > 1]:
+    parts_of = cache(lambda sql: tuple(parts(sql)))  # most columns stay as they are from round to round
+    while repeated := [text for text, n in Counter(p for c in shared for p in parts_of(c)).items() if n > 1]:
         text, name = max(repeated, key=len), f"{prefix}{len(names) + 1}"
         shared, names[name] = [column.replace(text, name) for column in shared], text
     return shared, names
@@ -50,7 +52,7 @@ def _lists(sql: str) -> Iterator[str]:
 
 def _derived(sql: str) -> Iterator[str]:
     variables = set(_LAMBDA.findall(sql))
-    for start in _DERIVED.finditer(sql):
+    for start in _DERIVED.finditer(sql) if _LIST.search(sql) else ():
         part = sql[start.start() : _closed(sql, start.end() - 1)]
         bare = _TEXT.sub("", part)
         # What raises an error stays where it is: there a condition may keep it from being computed.

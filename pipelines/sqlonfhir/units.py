@@ -27,7 +27,7 @@ _ABSURD_POWER = re.compile(r"[0-9]{4}")
 """No unit in use has a number of four digits; 10*99999999 would take for ever."""
 
 _LOADING = threading.Lock()
-"""DuckDB calls from several threads; quantities of two registries do not mix."""
+"""Calls come from several threads; quantities of two registries do not mix."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -49,7 +49,8 @@ def register_units(connection: duckdb.DuckDBPyConnection) -> None:
 
 def is_unit(code: str) -> bool:
     """Whether `code` is a UCUM unit."""
-    return _unit(code) is not None
+    with _LOADING:
+        return _unit(code) is not None
 
 
 def _to_ucum(value: pa.ChunkedArray, code: pa.ChunkedArray, target: pa.ChunkedArray) -> pa.Array:

@@ -87,15 +87,20 @@ class CompiledView:
 
     def sql(self, relation: str) -> str:
         """The query over `relation`."""
-        outputs = ", ".join(f'{column.sql} AS "{column.name}"' for column in self.outputs)
-        return f"SELECT {outputs} FROM {self._source.replace(_RELATION, relation)}"
+        chosen = relation if self.condition == "TRUE" else f"(SELECT * FROM {relation} WHERE {self.condition})"
+        return f"SELECT {self._selected} FROM {self._source.replace(_RELATION, chosen)}"
 
-    def sql_with_row(self, relation: str) -> str:
-        """As `sql`, after `_row` of the relation and `_date_flaw`.
+    def sql_with_row(self, chosen: str) -> str:
+        """As `sql` over resources that all meet the condition, after `_row` of the relation and `_date_flaw`.
 
         `_date_flaw` is the name of a dated column that holds no possible date, or null.
         """
-        return self.sql(relation).replace("SELECT ", f"SELECT _row, {self._date_flaw} AS _date_flaw, ", 1)
+        source = self._source.replace(_RELATION, chosen)
+        return f"SELECT _row, {self._date_flaw} AS _date_flaw, {self._selected} FROM {source}"
+
+    @property
+    def _selected(self) -> str:
+        return ", ".join(f'{column.sql} AS "{column.name}"' for column in self.outputs)
 
 
 @dataclass(slots=True)
@@ -163,11 +168,10 @@ class _Compiler:
         root = Value("TRUE", resource, schema=schema, resource=True)
         self._expressions = Expressions(self._types, root, dict(self._constants()), self._key)
         condition = self._condition(root)
-        relation = _RELATION if condition == "TRUE" else f"(SELECT * FROM {_RELATION} WHERE {condition})"
         selects = _list_of_objects(self._view.get("select"), "select")
         if not selects:
             raise _invalid("it needs at least one select", "select")
-        relation, columns = self._selects(selects, "select", relation, _Scope(root))
+        relation, columns = self._selects(selects, "select", _RELATION, _Scope(root))
         if not columns:
             raise _invalid("it has no column", "select")
         filled = self._expressions.filled

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from scipy.special import betaln, expit, logit
+from scipy.special import betaln, digamma, expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
 Floats = NDArray[np.float64]
@@ -53,13 +53,22 @@ def fit_beta_binomial(numerators: Floats, denominators: Floats) -> BetaBinomial:
     order = np.lexsort((denominators, numerators))  # sums in one order, whatever that of the institutions
     events, others = numerators[order], (denominators - numerators)[order]
 
-    def loss(parameters: Floats) -> float:
-        size = np.exp(parameters[1])
-        alpha, beta = expit(parameters[0]) * size, expit(-parameters[0]) * size
-        return float((betaln(alpha, beta) - betaln(events + alpha, others + beta)).sum())
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        """Minus the log likelihood without its constant, and its slopes."""
+        mean, size = expit(parameters[0]), np.exp(parameters[1])
+        alpha, beta = mean * size, expit(-parameters[0]) * size
+        likelihood = (betaln(events + alpha, others + beta) - betaln(alpha, beta)).sum()
+        both = digamma(size) - digamma(events + others + size)
+        by_alpha = (digamma(events + alpha) - digamma(alpha) + both).sum()
+        by_beta = (digamma(others + beta) - digamma(beta) + both).sum()
+        slopes = [(by_alpha - by_beta) * alpha * expit(-parameters[0]), by_alpha * alpha + by_beta * beta]
+        return -float(likelihood), -np.asarray(slopes, dtype=np.float64)
 
     bounds = [(float(logit(joint)) - 5, float(logit(joint)) + 5), (np.log(1e-3), np.log(_MOST_ALIKE))]
-    fits = [optimize.minimize(loss, [logit(joint), np.log(start)], bounds=bounds) for start in (10.0, 1000.0)]
+    fits = [
+        optimize.minimize(loss, [logit(joint), np.log(start)], jac=True, method="TNC", bounds=bounds)
+        for start in (10.0, 1000.0)
+    ]
     best = min(fits, key=lambda fit: float(fit.fun))
     alike = -float(events.sum() * np.log(joint) + others.sum() * np.log1p(-joint))
     if alike <= float(best.fun) + 1e-6:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.indicators.requirements import Requirement
+from pipelines.indicators.elements import Requirement
 from pipelines.indicators.value_sets import ValueSet
 
 _ENDINGS = ("_snomed_code", "_loinc_code", "_icd10_code", "_codings_id", "_ucum_code", "_code", "_system", "_display")
@@ -39,9 +39,10 @@ def readers_of(needs: Iterable[Requirement], value_sets: Mapping[str, ValueSet])
         for column in need.columns:
             element = _element(column)
             by_element.setdefault((need.table, element), set()).add(f"{need.outcome_set}/{need.indicator}")
-            if need.value_set is not None and need.value_set in value_sets:
-                name = f"{need.table}.{element}"
-                codes |= {(name, code.system, code.code) for code in value_sets[need.value_set].codes}
+            for value_set in need.value_sets:
+                if value_set in value_sets:
+                    name = f"{need.table}.{element}"
+                    codes |= {(name, code.system, code.code) for code in value_sets[value_set].codes}
     rows = [dict(zip(("element", "system", "code"), each, strict=True)) for each in sorted(codes)]
     schema = pa.schema([(name, pa.string()) for name in ("element", "system", "code")])
     frozen = {key: frozenset(ids) for key, ids in by_element.items()}

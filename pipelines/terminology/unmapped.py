@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.extract.exports import masked
-from pipelines.sqlonfhir.reading import parquet_relation
+from pipelines.sqlonfhir.reading import open_duckdb, parquet_relation
 from pipelines.sqlonfhir.units import UCUM, is_unit
 from pipelines.sqlonfhir.values import quote
 from pipelines.terminology.cost import Readers
@@ -96,7 +96,7 @@ def find_unmapped(mapped: Path, institution: str, terminology: Terminology, *, w
     `display` is as it came, with long numbers masked.
     """
     found: list[dict[str, object]] = []
-    with duckdb.connect(config={"temp_directory": str(work)}) as connection:
+    with open_duckdb(work) as connection:
         connection.register("value_set_members", terminology.members)
         systems = sorted({*terminology.systems, UCUM})
         connection.register("other_systems", pa.table({"system": pa.array(systems, pa.string())}))

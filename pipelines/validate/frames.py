@@ -1,5 +1,7 @@
 """What Great Expectations gets to judge: the columns a suite reads, those derived from other tables included.
 
+Of a column that is only asked whether it is null, 1 stands for a value: long texts such as keys stay where they are.
+
 A suite may read, besides the columns of its table:
 
 - ``<x>_earliest`` and ``<x>_latest``: the first and last day that the date in ``<x>_text`` can mean, so that a partial
@@ -72,11 +74,14 @@ def frame_sql(suite: Suite, workspace: Workspace, bindings: Mapping[str, str]) -
     Raises:
         TerminalError: ``EXPECTATION-COLUMN-UNKNOWN`` when a column neither exists nor can be derived.
     """
-    own = workspace.columns[suite.table]
+    own, only_asked_whether_null = workspace.columns[suite.table], suite.only_asked_whether_null
     expressions, joins, unknown = [f"rows.{ROW}"], [], []
     for name in suite.columns:
         if name in own:
-            expressions.append(f'rows."{name}"')
+            value = f'rows."{name}"'
+            if name in only_asked_whether_null:
+                value = f'CASE WHEN {value} IS NOT NULL THEN 1.0::DOUBLE END AS "{name}"'
+            expressions.append(value)
             continue
         derived = _derived(name, suite.table, own, workspace, bindings)
         if derived is None:

@@ -2,12 +2,14 @@
 
 Its results hold the failing values themselves unless it is told otherwise, so `PRIVACY` goes into every
 validation. Its import takes seconds and it logs and draws progress bars, so it is imported when a session
-starts and kept silent as long as the session lasts.
+starts or ahead of that, and kept silent as long as import and session last.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import TerminalError
-from pipelines.validate.rules import Suite
+from pipelines.validate.rules import NOT_NULL, Suite
 from pipelines.validate.workspace import ROW as POSITION
 
 if TYPE_CHECKING:
@@ -60,17 +62,38 @@ class Outcome:
     failed_rows: tuple[int, ...] = ()
 
 
+_LOADING = threading.Lock()
+
+
+def load_great_expectations() -> None:
+    """Import Great Expectations, unless that was done; where another thread is about it, wait for that."""
+    with _LOADING, _silent_log():
+        collecting = gc.isenabled()
+        gc.disable()  # nearly all of what is made stays, so that to look through it again and again is in vain
+        try:
+            import great_expectations  # noqa: F401
+        finally:
+            if collecting:
+                gc.enable()
+
+
 @contextmanager
 def gx_session() -> Iterator[GxSession]:
     """A silent Great Expectations with one ephemeral context; logging and warnings are as before afterwards."""
+    load_great_expectations()
+    with _silent_log(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield GxSession()
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
     # Stopping what its loggers pass on, not their levels: one of them sets its own level when imported.
     logger, nowhere = logging.getLogger("great_expectations"), logging.NullHandler()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(nowhere)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield GxSession()
+        yield
     finally:
         logger.removeHandler(nowhere)
         logger.propagate = propagate
@@ -172,7 +195,7 @@ def _expectations(suite: Suite) -> dict[str, Expectation]:
 
 def _has_nothing_to_check(expectation: Expectation, chunk: pa.Table) -> bool:
     """Whether a column that the expectation judges is empty throughout (and it is not about being empty)."""
-    if expectation.expectation_type == "expect_column_values_to_not_be_null":
+    if expectation.expectation_type == NOT_NULL:
         return False
     judged = [getattr(expectation, name, None) for name in ("column", "column_A", "column_B")]
     return any(name is not None and chunk[name].null_count == chunk.num_rows for name in judged)
@@ -182,8 +205,10 @@ def _data_frame(chunk: pa.Table) -> pd.DataFrame:
     """Dates as datetime64[ns], rows named by their position."""
     import pandas as pd
 
+    from pipelines.validate.conditions import RememberingFrame
+
     columns = [name for name in chunk.column_names if name != POSITION]
-    frame: pd.DataFrame = pa.table({name: _comparable(chunk[name]) for name in columns}).to_pandas()
+    frame = RememberingFrame.of(pa.table({name: _comparable(chunk[name]) for name in columns}).to_pandas())
     frame.index = pd.Index(chunk[POSITION].to_numpy(), name=ROW)
     return frame
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
@@ -15,6 +15,8 @@ from pipelines.errors import TerminalError
 
 CROSS_TABLE_FILE = "cross_table.yaml"
 THRESHOLDS_FILE = "thresholds.yaml"
+NOT_NULL = "expect_column_values_to_not_be_null"
+_JUDGED = ("column", "column_A", "column_B")
 _ROW_BY_ROW = ("expect_column_values_", "expect_column_pair_values_", "expect_column_value_lengths_")
 
 Severity = Literal["error", "warning"]
@@ -64,6 +66,11 @@ class Suite:
         """The columns the rules read, in order of first use."""
         kwargs = [expectation["kwargs"] for expectation in self.expectations]
         return list(dict.fromkeys(name for each in kwargs for name in _columns_of(each)))
+
+    @property
+    def only_asked_whether_null(self) -> frozenset[str]:
+        """The columns of which the rules read no value."""
+        return frozenset(self.columns).difference(*(_columns_read(each) for each in self.expectations))
 
     @property
     def bindings(self) -> dict[str, str]:
@@ -205,15 +212,25 @@ def _one_of(value: Any, allowed: tuple[str, ...]) -> Any:
 
 def _columns_of(kwargs: Mapping[str, Any]) -> list[str]:
     """The column names in an expectation's arguments, those of its row condition included."""
-    named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
-    return named + _condition_columns(kwargs.get("row_condition"))
+    asked_for = [each["column"]["name"] for each in _comparisons(kwargs.get("row_condition"))]
+    return [kwargs[key] for key in _JUDGED if key in kwargs] + asked_for
 
 
-def _condition_columns(condition: Any) -> list[str]:
-    if not isinstance(condition, Mapping):
-        return []
-    own = [condition["column"]["name"]] if "column" in condition else []
-    return own + [name for each in condition.get("conditions", []) for name in _condition_columns(each)]
+def _columns_read(expectation: Mapping[str, Any]) -> set[str]:
+    """The columns of which an expectation needs the value, not just whether there is one."""
+    kwargs = expectation["kwargs"]
+    judged = [] if expectation["type"] == NOT_NULL else [kwargs[key] for key in _JUDGED if key in kwargs]
+    comparisons = _comparisons(kwargs.get("row_condition"))
+    return {*judged, *(each["column"]["name"] for each in comparisons if each["type"] != "nullity")}
+
+
+def _comparisons(condition: Any) -> Iterator[Mapping[str, Any]]:
+    """The conditions on one column that a row condition is made of."""
+    if isinstance(condition, Mapping):
+        if "column" in condition:
+            yield condition
+        for each in condition.get("conditions", []):
+            yield from _comparisons(each)
 
 
 def _with_datetimes(value: Any) -> Any:

@@ -60,12 +60,11 @@ class FinishedTables:
         self._names = pa.array([file.name for file in export.files], pa.string())
 
     def write(self, rows: Rows, index: pa.Table, outcome: Outcome) -> None:
-        """Store the rows of accepted lines, by table, and their lines of the index of duplicates."""
-        stored = {INDEX: self._with_origin(index, outcome)}
-        for table in self._catalogue.tables:
-            if table.name in rows:
-                stored[table.name] = self._with_ids(self._with_origin(rows[table.name], outcome), table)
-        self._parts.write(stored)
+        """Store the rows of accepted lines, by table, and their lines of the index of duplicates.
+
+        That is done in the background: `outcome` may not change any more.
+        """
+        self._parts.write(partial(self._finished, rows, index, outcome))
 
     def keep(self) -> None:
         """What was written stays."""
@@ -100,6 +99,13 @@ class FinishedTables:
             counts[table.name] = self._parts.merge(self._connection, table.name, target, dropped, change)
         self._parts.remove(INDEX)
         return counts | {CODING_TABLE: self._codings.rows}
+
+    def _finished(self, rows: Rows, index: pa.Table, outcome: Outcome) -> dict[str, pa.Table]:
+        finished = {INDEX: self._with_origin(index, outcome)}
+        for table in self._catalogue.tables:
+            if table.name in rows:
+                finished[table.name] = self._with_ids(self._with_origin(rows[table.name], outcome), table)
+        return finished
 
     def _with_ids(self, rows: pa.Table, table: ZibTable) -> pa.Table:
         for column in table.view.outputs:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.sqlonfhir.fhir_types import SQL_TYPES, Element
 from pipelines.sqlonfhir.values import Schema
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 _OVERLAP = 1 << 10
 """Bytes that are seen again with the next block: more than a name, its colon and white space around it take."""
 
@@ -26,16 +26,22 @@ def may_have_other_kinds(path: Path, schema: Schema) -> bool:
     It looks at names that mean one kind throughout `schema`; where FHIR uses such a name otherwise, outside what is
     read, it says yes too. Items of a list of text have no name, and are not seen.
     """
-    patterns = _patterns(list(_elements(schema)))
-    before = b""
+    pattern = _pattern(list(_elements(schema)))
+    text, seen = bytearray(_OVERLAP + _BLOCK), 0
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            text = before + block
-            scalar = pa.scalar(text, pa.large_binary())
-            if any(pc.match_substring_regex(scalar, pattern).as_py() for pattern in patterns):
+        while read := file.readinto(memoryview(text)[seen:]):
+            filled = seen + read
+            if pc.match_substring_regex(_as_array(text, filled), pattern)[0].as_py():
                 return True
-            before = text[-_OVERLAP:]
+            seen = min(_OVERLAP, filled)
+            text[:seen] = text[filled - seen : filled]
     return False
+
+
+def _as_array(text: bytearray, length: int) -> pa.Array:
+    """The first bytes of a text as an array of one value, without a copy."""
+    offsets = pa.array([0, length], pa.int64()).buffers()[1]
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(text)])
 
 
 def _elements(schema: Schema) -> Iterator[Element]:
@@ -45,11 +51,11 @@ def _elements(schema: Schema) -> Iterator[Element]:
             yield from _elements(below)
 
 
-def _patterns(elements: list[Element]) -> list[str]:
-    """Regular expressions of RE2, which takes as long however many names there are."""
+def _pattern(elements: list[Element]) -> str:
+    """A regular expression of RE2, which takes as long however many names there are."""
     otherwise = {e.name for e in elements if SQL_TYPES.get(e.type, "VARCHAR") != "VARCHAR"}
     texts = {e.name for e in elements if SQL_TYPES.get(e.type) == "VARCHAR" and not e.many} - otherwise
     lists = {e.name for e in elements if e.many} - {e.name for e in elements if not e.many}
     kinds = [(texts, "[-0-9tf]"), (lists, r"\{")]
     space = r"[ \t\r]*"
-    return [f'"(?:{"|".join(sorted(names))})"{space}:{space}{kind}' for names, kind in kinds if names]
+    return "|".join(f'"(?:{"|".join(sorted(names))})"{space}:{space}{kind}' for names, kind in kinds if names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipelines.extract.records import Flaw, count_lines, is_gzip, read_records
 from pipelines.sqlonfhir.fhir_types import Release
 from pipelines.sqlonfhir.reading import open_duckdb
 from pipelines.sqlonfhir.units import register_units
+from pipelines.sqlonfhir.values import Schema
 from pipelines.zib.accounts import FileAccount, QuarantineFile
 from pipelines.zib.batches import Misread, measure_lines
 from pipelines.zib.catalogue import Catalogue
@@ -329,20 +331,15 @@ class _Mapping:
         schema = self._catalogue.schemas.get(release, {}).get(resource_type)
         if schema is None or schema.is_recursive:  # DuckDB does not look into what it keeps as JSON
             return False
-        total, too_long = measure_lines(file.path, self._maximum_line_bytes)
-        if too_long or may_have_other_kinds(file.path, schema):
-            return False
         outcomes = []
         try:
-            for batch in self._rows.batches(file.path, release, resource_type, with_profiles=check):
+            for batch, total in self._fitting_batches(file.path, release, resource_type, schema, check):
                 if check and not _all_tell(release, batch.columns[PROFILES]):
                     raise _OtherRelease
                 lines = np.arange(batch.start + 1, batch.start + 1 + batch.columns.num_rows, dtype=np.int64)
                 files = np.full(batch.columns.num_rows, index, dtype=np.int64)
                 outcomes.append(self._map_rows(batch, Outcome.of(files, lines)))
                 advance(lines[-1] / total)
-            if sum(outcome.lines.size for outcome in outcomes) != total:
-                raise Misread
         except Misread:
             self._finished.discard()
             return False
@@ -354,6 +351,27 @@ class _Mapping:
         for outcome in outcomes:
             self._settle(outcome)
         return True
+
+    def _fitting_batches(
+        self, path: Path, release: Release, resource_type: str, schema: Schema, with_profiles: bool
+    ) -> Iterator[tuple[ResourceBatch, int]]:
+        """The batches of a file, with the number of its lines; the bytes are looked at while DuckDB parses them.
+
+        Raises:
+            Misread: when not every line is one resource of which DuckDB reads all as it stands.
+        """
+        with ThreadPoolExecutor(2, thread_name_prefix="bytes") as beside:
+            measured = beside.submit(measure_lines, path, self._maximum_line_bytes)
+            unfit = beside.submit(may_have_other_kinds, path, schema)
+            rows = 0
+            for batch in self._rows.batches(path, release, resource_type, with_profiles=with_profiles):
+                total, too_long = measured.result()
+                if too_long or unfit.result():
+                    raise Misread
+                rows += batch.columns.num_rows
+                yield batch, total
+            if rows != measured.result()[0]:
+                raise Misread
 
     def _map_batch(self, batch: ResourceBatch, files: Integers, lines: Integers) -> Outcome:
         """Map a batch of a spool, of which all files and lines are given."""

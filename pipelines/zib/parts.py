@@ -17,7 +17,7 @@ from pipelines.sqlonfhir.reading import parquet_relation
 class Parts:
     """Parquet parts below `folder`; the parts of an input file can be dropped when reading it fails.
 
-    Rows are written in the background, a batch at a time, while the next batch is read.
+    Rows are finished and written in the background, a batch at a time, while the next batch is read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,13 +28,16 @@ class Parts:
         self._done: dict[str, list[Path]] = {}
         self._number = 0
 
-    def write(self, batch: Mapping[str, pa.Table]) -> None:
-        """Append rows, by table, to the current parts, once the batch before is written."""
-        self._settle()
-        self._pending = [self._background.submit(self._append, batch)]
+    def write(self, finish: Callable[[], Mapping[str, pa.Table]]) -> None:
+        """Append the rows, by table, that `finish` gives to the current parts, once the batch before is written.
 
-    def _append(self, batch: Mapping[str, pa.Table]) -> None:
-        for table, rows in batch.items():
+        What `finish` uses may not change before `keep` or `discard`.
+        """
+        self._settle()
+        self._pending = [self._background.submit(self._append, finish)]
+
+    def _append(self, finish: Callable[[], Mapping[str, pa.Table]]) -> None:
+        for table, rows in finish().items():
             if rows.num_rows and table not in self._open:
                 self._open[table] = _writer(self._path(table), rows.schema)
             if rows.num_rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -202,10 +202,10 @@ def _passes_eleven_test(digits: str) -> bool:
 def _per_distinct(change: Callable[..., str | None], *columns: pa.ChunkedArray | pa.Array) -> pa.Array:
     """The last column, changed by a function of all columns that is called once per distinct row."""
     encoded = [pa.table({"c": column})["c"].combine_chunks().dictionary_encode("encode") for column in columns]
-    place = np.zeros(len(columns[-1]), np.int64)
-    for each in encoded:
-        place = place * max(len(each.dictionary), 1) + each.indices.to_numpy()
-    _, first, which = np.unique(place, return_index=True, return_inverse=True)
-    distinct: Sequence[list[str | None]] = [each.take(pa.array(first)).to_pylist() for each in encoded]
+    sizes = [max(len(each.dictionary), 1) for each in encoded]
+    place = np.ravel_multi_index([each.indices.to_numpy() for each in encoded], sizes)
+    rows = pa.array(place).dictionary_encode()
+    places = np.unravel_index(rows.dictionary.to_numpy(), sizes)
+    distinct = [each.dictionary.take(pa.array(p)).to_pylist() for each, p in zip(encoded, places, strict=True)]
     changed = [change(*values) for values in zip(*distinct, strict=True)]
-    return pa.array(changed, pa.string()).take(pa.array(which))
+    return pa.array(changed, pa.string()).take(rows.indices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ _BATCH_ROWS = 122_880  # a row group of DuckDB
 """Resources in a batch: few batches are made, for planning the query of a wide view takes up to a second."""
 PROFILES = "_profiles"
 _CONTAINED = "_contained"
+_FEEDS = "_feeds"
+"""The column that says which tables a resource feeds."""
 Rows = dict[str, pa.Table]
 """Rows by table: `_row` (which resource of the batch), `_date_flaw`, and the columns of the table's view."""
 
@@ -97,7 +99,7 @@ class ResourceRows:
             schema.child(Element(name, "JSON", False))
         parsed = f"resources_{next(self._numbers)}"
         views = self._catalogue.tables_of(release, resource_type)
-        feeds = {_feeds(table): f"coalesce({view.condition}, FALSE)" for table, view in views}
+        feeds = {_FEEDS: _feeds_sql(views)} if views else {}
         relation = relation_of(path, schema, self._maximum_line_bytes)
         parsing = parsed_once(self._connection, resource_type, relation, parsed, feeds, absent=foreign)
         with RawLines(path) as raw, parsing as total:
@@ -196,8 +198,13 @@ class ResourceRows:
 
 
 def _feeds(table: ZibTable) -> str:
-    """The column that says whether a resource feeds a table."""
-    return f'"_feeds_{table.name}"'
+    """SQL of whether a resource feeds a table."""
+    return f'{_FEEDS}."{table.name}"'
+
+
+def _feeds_sql(views: Iterable[tuple[ZibTable, CompiledView]]) -> str:
+    answers = (f'"{table.name}" := coalesce({view.condition}, FALSE)' for table, view in views)
+    return f"struct_pack({', '.join(answers)})"
 
 
 def differing_rows(

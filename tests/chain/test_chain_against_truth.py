@@ -1,7 +1,6 @@
 """The whole chain on synthetic hospitals: it must find what the generator says is true, and lose nothing."""
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,11 +9,15 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from serving_databases import Databases, slow_on_postgres
 
 from pipelines.chain import Chain, RunResult
+from pipelines.database.session import transaction
+from pipelines.settings import Settings
 from pipelines.synthetic.defects import KINDS
 from pipelines.synthetic.export import synthesise
 
+pytestmark = slow_on_postgres
 AS_OF = date(2025, 12, 31)
 NOW = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 HOSPITALS = 4
@@ -42,14 +45,18 @@ class Finished:
     home: Path
     truth: dict[str, Any]
     result: RunResult
+    database_url: str
+
+    def chain(self) -> Chain:
+        return Chain(self.home, Settings(database_url=self.database_url))
 
     def quarantine(self) -> list[dict[str, Any]]:
         paths = sorted(self.home.glob("batches/*/*/quarantine.ndjson"))
         return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
 
     def results(self) -> dict[tuple[str, str], tuple[int, int | None, float | None]]:
-        with sqlite3.connect(self.home / "uitkomst.db") as connection:
-            rows = connection.execute(
+        with transaction(self.chain().engine) as connection:
+            rows = connection.exec_driver_sql(
                 "SELECT institution, indicator, denominator, numerator, value"
                 " FROM indicator_result WHERE period = 'total'"
             ).fetchall()
@@ -57,12 +64,15 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("chain")
     exports, home = folder / "exports", folder / "home"
     synthesise(exports, hospitals=HOSPITALS, patients=60, seed=7, as_of=AS_OF, defect_share=0.02)
-    result = Chain.at(home).run(exports, as_of=AS_OF, now=NOW, on_progress=lambda done, total: None)
-    return Finished(exports, home, json.loads((exports / "truth.json").read_bytes()), result)
+    url = databases.of(home)
+    result = Chain(Chain.at(home).home, Settings(database_url=url)).run(
+        exports, as_of=AS_OF, now=NOW, on_progress=lambda done, total: None
+    )
+    return Finished(exports, home, json.loads((exports / "truth.json").read_bytes()), result, url)
 
 
 def test_the_hospitals_write_both_releases(finished: Finished) -> None:
@@ -131,8 +141,7 @@ def test_every_line_is_accounted_for(finished: Finished) -> None:
 
 def test_a_second_run_changes_nothing(finished: Finished) -> None:
     before = finished.results(), sorted(finished.home.glob("deliveries/*/*/*"))
-    chain = Chain.at(finished.home)
-    again = chain.run(
+    again = finished.chain().run(
         finished.exports, as_of=AS_OF, now=datetime(2026, 1, 6, tzinfo=UTC), on_progress=lambda d, t: None
     )
     assert all(batch.reused for batch in again.batches)

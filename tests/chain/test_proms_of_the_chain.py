@@ -2,33 +2,41 @@
 
 import csv
 import json
-import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from fhir.resources.R4B.task import Task
+from serving_databases import Databases, slow_on_postgres
 from typer.testing import CliRunner
 
 from pipelines.chain import Chain
 from pipelines.cli import app
+from pipelines.database.session import transaction
+from pipelines.settings import settings
 from pipelines.synthetic.export import synthesise
 
+pytestmark = slow_on_postgres
 AS_OF = date(2025, 12, 31)
 NOW = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("proms")
     synthesise(folder / "exports", hospitals=2, patients=60, seed=11, as_of=AS_OF, defect_share=0.0)
-    Chain.at(folder / "home").run(folder / "exports", as_of=AS_OF, now=NOW, on_progress=lambda done, total: None)
-    return folder / "home"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("UITKOMST_DATABASE_URL", databases.of(folder / "home"))
+        settings.cache_clear()
+        Chain.at(folder / "home").run(folder / "exports", as_of=AS_OF, now=NOW, on_progress=lambda done, total: None)
+        yield folder / "home"
+    settings.cache_clear()
 
 
 def rows(home: Path, sql: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(home / "uitkomst.db") as connection:
-        return connection.execute(sql).fetchall()
+    with transaction(Chain.at(home).engine) as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
 
 def test_the_response_table_has_the_denominator_of_the_response_indicators(home: Path) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import yaml
 from deltalake import DeltaTable
+from serving_databases import Databases, slow_on_postgres
 
 from pipelines.chain import Chain
 from pipelines.database.quarantine import QuarantineChange, QuarantineFilter, read_rows
@@ -26,6 +26,7 @@ from pipelines.retry import RetryResult, retry
 from pipelines.settings import PROJECT, Settings, settings
 from pipelines.synthetic.export import synthesise
 
+pytestmark = slow_on_postgres
 AS_OF = date(2025, 12, 31)
 NOW = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 KEY = "k" * 32
@@ -42,17 +43,26 @@ class Rules:
 
     mappings: Path
     expectations: Path
+    databases: Databases
 
     @classmethod
-    def copied(cls, folder: Path) -> "Rules":
-        rules = cls(folder / "mappings", folder / "expectations")
+    def copied(cls, folder: Path, databases: Databases) -> "Rules":
+        rules = cls(folder / "mappings", folder / "expectations", databases)
         shutil.copytree(PROJECT / "mappings", rules.mappings)
         shutil.copytree(PROJECT / "expectations", rules.expectations)
         return rules
 
     def chain(self, home: Path) -> Chain:
         home.mkdir(exist_ok=True)
-        return Chain(home, Settings(mappings=self.mappings, expectations=self.expectations, pseudonym_key=KEY))
+        return Chain(
+            home,
+            Settings(
+                mappings=self.mappings,
+                expectations=self.expectations,
+                pseudonym_key=KEY,
+                database_url=self.databases.of(home),
+            ),
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -83,13 +93,13 @@ def load(rules: Rules, home: Path, exports: list[Path]) -> None:
         rules.chain(home).run(folder, as_of=AS_OF, now=NOW + timedelta(days=number), on_progress=quiet)
 
 
-def contents(home: Path) -> dict[str, Any]:
+def contents(rules: Rules, home: Path) -> dict[str, Any]:
     """Everything in a home that rests on the rules: lake, counts, quarantine, results, checks."""
     found: dict[str, Any] = {}
     for path in sorted((home / "lake").iterdir()):
         rows = DeltaTable(str(path)).to_pyarrow_table().to_pylist()
         found[path.name] = sorted(map(repr, rows))
-    engine = sa.create_engine(f"sqlite:///{home / 'uitkomst.db'}")
+    engine = rules.chain(home).engine
     queries = {
         "batch": "SELECT * FROM batch",
         "quarantine": "SELECT batch_id, source_file, source_line, resource_key, rule_id, reason, step FROM quarantine"
@@ -163,28 +173,30 @@ def try_again(rules: Rules, home: Path, **selected: str) -> RetryResult:
 
 @pytest.mark.parametrize("spoil", [too_heavy, status_unmapped])
 def test_a_retry_after_a_fix_equals_a_fresh_run_of_the_fixed_rules(
-    spoil: Callable[[Rules], str], exports: list[Path], tmp_path: Path
+    spoil: Callable[[Rules], str], databases: Databases, exports: list[Path], tmp_path: Path
 ) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+    rules = Rules.copied(tmp_path / "rules", databases)
     with spoilt(rules, spoil) as rule:
         load(rules, tmp_path / "retried", exports[:1])
-    broken = contents(tmp_path / "retried")
+    broken = contents(rules, tmp_path / "retried")
     result = try_again(rules, tmp_path / "retried", rule=rule)
     load(rules, tmp_path / "fresh", exports[:1])
     assert result.total.back > 0
-    same(contents(tmp_path / "retried"), contents(tmp_path / "fresh"))
-    assert contents(tmp_path / "retried") != broken
+    same(contents(rules, tmp_path / "retried"), contents(rules, tmp_path / "fresh"))
+    assert contents(rules, tmp_path / "retried") != broken
 
 
 @pytest.mark.slow
-def test_patients_that_come_back_take_the_resources_of_other_batches_along(exports: list[Path], tmp_path: Path) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+def test_patients_that_come_back_take_the_resources_of_other_batches_along(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    rules = Rules.copied(tmp_path / "rules", databases)
     backwards = exports[::-1]  # patients first, then a delivery that refers to them
     with spoilt(rules, no_men) as rule:
         load(rules, tmp_path / "retried", backwards)
     try_again(rules, tmp_path / "retried", rule=rule)
     load(rules, tmp_path / "fresh", backwards)
-    same(contents(tmp_path / "retried"), contents(tmp_path / "fresh"))
+    same(contents(rules, tmp_path / "retried"), contents(rules, tmp_path / "fresh"))
 
 
 def same(retried: dict[str, Any], fresh: dict[str, Any]) -> None:
@@ -193,18 +205,20 @@ def same(retried: dict[str, Any], fresh: dict[str, Any]) -> None:
         assert retried[name] == fresh[name], name
 
 
-def test_a_retry_without_a_fix_changes_nothing(exports: list[Path], tmp_path: Path) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+def test_a_retry_without_a_fix_changes_nothing(databases: Databases, exports: list[Path], tmp_path: Path) -> None:
+    rules = Rules.copied(tmp_path / "rules", databases)
     load(rules, tmp_path / "home", exports[:1])
-    before = contents(tmp_path / "home")
+    before = contents(rules, tmp_path / "home")
     result = try_again(rules, tmp_path / "home", rule="LINE-NOT-JSON")
     assert (result.total.back, result.total.new, result.total.skipped) == (0, 0, 0)
     assert result.total.remaining > 0
-    assert contents(tmp_path / "home") == before
+    assert contents(rules, tmp_path / "home") == before
 
 
-def test_a_patient_that_comes_later_brings_its_resources_back(exports: list[Path], tmp_path: Path) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+def test_a_patient_that_comes_later_brings_its_resources_back(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    rules = Rules.copied(tmp_path / "rules", databases)
     load(rules, tmp_path / "home", exports)
     result = try_again(rules, tmp_path / "home", rule="REFERENCE-PATIENT-MISSING")
     assert result.total.back > 50
@@ -213,8 +227,10 @@ def test_a_patient_that_comes_later_brings_its_resources_back(exports: list[Path
 
 
 @pytest.mark.slow
-def test_only_batches_that_hold_matching_rows_are_touched(exports: list[Path], tmp_path: Path) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+def test_only_batches_that_hold_matching_rows_are_touched(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    rules = Rules.copied(tmp_path / "rules", databases)
     load(rules, tmp_path / "home", exports[:1])
     with transaction(rules.chain(tmp_path / "home").engine) as connection:
         row = read_rows(connection, QuarantineFilter())[-1]
@@ -228,9 +244,9 @@ def test_only_batches_that_hold_matching_rows_are_touched(exports: list[Path], t
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["map", "validate", "load_again"])
 def test_an_interrupted_retry_goes_on_where_it_was(
-    step: str, exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str, databases: Databases, exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+    rules = Rules.copied(tmp_path / "rules", databases)
     with spoilt(rules, no_men) as rule:
         load(rules, tmp_path / "home", exports[:1])
     load(rules, tmp_path / "fresh", exports[:1])
@@ -253,7 +269,7 @@ def test_an_interrupted_retry_goes_on_where_it_was(
     result = try_again(rules, tmp_path / "home", rule=rule)
     assert len(result.batches) == 2
     assert result.total.back > 0
-    assert contents(tmp_path / "home") == contents(tmp_path / "fresh")
+    assert contents(rules, tmp_path / "home") == contents(rules, tmp_path / "fresh")
     assert not (tmp_path / "home" / "retry.json").exists()
 
 
@@ -263,9 +279,9 @@ def _no_disk(path: str, *_: Any, **__: Any) -> None:
 
 @pytest.mark.slow
 def test_a_run_after_an_interrupted_load_reads_whole_batches(
-    exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    databases: Databases, exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+    rules = Rules.copied(tmp_path / "rules", databases)
     with spoilt(rules, no_men) as rule:
         load(rules, tmp_path / "home", exports[:1])
     load(rules, tmp_path / "fresh", exports[:1])
@@ -280,19 +296,21 @@ def test_a_run_after_an_interrupted_load_reads_whole_batches(
         real(path, *arguments, **options)
 
     monkeypatch.setattr(tables, "write_deltalake", third_fails)
-    with pytest.raises(TransientError, match="LAKE-WRITE"):
+    with pytest.raises(TransientError, match="DISK-FULL"):
         try_again(rules, tmp_path / "home", rule=rule)
     monkeypatch.setattr(tables, "write_deltalake", real)
     rules.chain(tmp_path / "home").evaluate(AS_OF)
     assert not list((tmp_path / "home").glob("batches/*/*/loading.json"))
     result = try_again(rules, tmp_path / "home", rule=rule)
     assert len(result.batches) == 2
-    assert contents(tmp_path / "home") == contents(tmp_path / "fresh")
+    assert contents(rules, tmp_path / "home") == contents(rules, tmp_path / "fresh")
 
 
 @pytest.mark.slow
-def test_a_purged_batch_is_named_and_the_others_are_tried(exports: list[Path], tmp_path: Path) -> None:
-    rules = Rules.copied(tmp_path / "rules")
+def test_a_purged_batch_is_named_and_the_others_are_tried(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    rules = Rules.copied(tmp_path / "rules", databases)
     with spoilt(rules, too_heavy) as rule:
         load(rules, tmp_path / "home", exports[:1])
     gone = sorted((tmp_path / "home" / "landing").glob("*/batches/*.json"))[0]
@@ -303,50 +321,54 @@ def test_a_purged_batch_is_named_and_the_others_are_tried(exports: list[Path], t
     assert result.total.back > 0
 
 
-def uitkomst(*arguments: object) -> subprocess.CompletedProcess[str]:
+def uitkomst(url: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [str(UITKOMST), "quarantine", *map(str, arguments)]
-    return subprocess.run(
-        command, env={**os.environ, "UITKOMST_PSEUDONYM_KEY": KEY}, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "UITKOMST_PSEUDONYM_KEY": KEY, "UITKOMST_DATABASE_URL": url}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_commands_say_what_is_there_and_what_to_do(exports: list[Path], tmp_path: Path) -> None:
-    rules, home = Rules.copied(tmp_path / "rules"), tmp_path / "home"
+def test_the_commands_say_what_is_there_and_what_to_do(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    rules, home = Rules.copied(tmp_path / "rules", databases), tmp_path / "home"
+    url = databases.of(home)
     with spoilt(rules, too_heavy):
         load(rules, home, exports[:1])
-    counts = json.loads(uitkomst("list", "--home", home, "--format", "json").stdout)
+    counts = json.loads(uitkomst(url, "list", "--home", home, "--format", "json").stdout)
     heavy = next(count for count in counts if count["rule_id"] == "BODY-WEIGHT-RANGE")
     assert heavy["open"] > 0
     assert heavy["example"].startswith("ziekenhuis-")
     rows = json.loads(
-        uitkomst("show", "--home", home, "--rule", "BODY-WEIGHT-RANGE", "--format", "json", "--limit", 1000).stdout
+        uitkomst(url, "show", "--home", home, "--rule", "BODY-WEIGHT-RANGE", "--format", "json", "--limit", 1000).stdout
     )
     assert len(rows) == heavy["open"]
     assert all(row["sentence_nl"] and row["remedy"] and ":" in row["place"] for row in rows)
-    assert uitkomst("list", "--home", home, "--format", "csv").stdout.startswith("rule_id,open,")
-    assert "BODY-WEIGHT-RANGE" in uitkomst("list", "--home", home).stdout
-    shown = uitkomst("show", "--home", home, "--rule", "BODY-WEIGHT-RANGE", "--limit", 3).stdout
+    assert uitkomst(url, "list", "--home", home, "--format", "csv").stdout.startswith("rule_id,open,")
+    assert "BODY-WEIGHT-RANGE" in uitkomst(url, "list", "--home", home).stdout
+    shown = uitkomst(url, "show", "--home", home, "--rule", "BODY-WEIGHT-RANGE", "--limit", 3).stdout
     assert "Ask the hospital" in shown
-    retried = uitkomst("retry", "--home", home, "--rule", "BODY-WEIGHT-RANGE")
+    retried = uitkomst(url, "retry", "--home", home, "--rule", "BODY-WEIGHT-RANGE")
     assert retried.returncode == 0, retried.stderr
-    left = {c["rule_id"]: c for c in json.loads(uitkomst("list", "--home", home, "--format", "json").stdout)}
+    left = {c["rule_id"]: c for c in json.loads(uitkomst(url, "list", "--home", home, "--format", "json").stdout)}
     failing = left["BODY-WEIGHT-RANGE"]["open"] + left["BODY-WEIGHT-RANGE"]["still_failing"]
     assert failing == 0, "nothing fails the mended rule"
     assert "rows came back" in retried.stdout
     assert " 0 rows came back" not in retried.stdout
     for path in (home / "landing").glob("*/batches/*.json"):
         path.unlink()
-    purged = uitkomst("retry", "--home", home)
+    purged = uitkomst(url, "retry", "--home", home)
     assert purged.returncode == 2
     assert purged.stderr.startswith("LANDING-PURGED: ")
     with (home / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        busy = uitkomst("retry", "--home", home)
+        busy = uitkomst(url, "retry", "--home", home)
     assert (busy.returncode, busy.stderr[:9]) == (75, "HOME-BUSY")
 
 
-def test_a_step_of_the_dag_and_a_retry_keep_out_of_each_others_way(exports: list[Path], tmp_path: Path) -> None:
-    chain = Rules.copied(tmp_path / "rules").chain(tmp_path / "home")
+def test_a_step_of_the_dag_and_a_retry_keep_out_of_each_others_way(
+    databases: Databases, exports: list[Path], tmp_path: Path
+) -> None:
+    chain = Rules.copied(tmp_path / "rules", databases).chain(tmp_path / "home")
     with chain.alone(shared=True), chain.alone(shared=True), pytest.raises(TransientError, match="HOME-BUSY"):
         retry(chain, QuarantineFilter(), quiet)
     with chain.alone(), pytest.raises(TransientError, match="HOME-BUSY"), chain.alone(shared=True):

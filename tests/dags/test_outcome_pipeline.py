@@ -73,7 +73,9 @@ def test_a_real_run_makes_results_reports_and_a_delivery(tmp_path: Path) -> None
         assert process.returncode == 0, (process.stdout + process.stderr)[-3000:]
     log = process.stdout + process.stderr
     assert "state=success, run_type" in log
-    assert sorted(path.stem for path in home.glob("reports/z*.html")) == [i.institution for i in truth.institutions]
+    assert sorted(path.stem for path in home.glob("reports/knie-heupartrose/z*.html")) == [
+        i.institution for i in truth.institutions
+    ]
     assert len(list(home.glob("deliveries/*/*/*/manifest.json"))) == 1
     with sqlite3.connect(home / "uitkomst.db") as connection:
         (batches,) = connection.execute("SELECT count(*) FROM batch WHERE state = 'loaded'").fetchone()

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from example_rows import COUNTS, LANDED, outcomes, quarantined, results
 
-from pipelines.database.models import Batch, OutcomePatient, Quarantine, columns_of, table_of
+from pipelines.database.models import Batch, OutcomePatient, Quarantine, table_of
 from pipelines.database.session import transaction
-from pipelines.database.store import (
-    BatchCounts,
-    read_quality,
-    read_results,
-    record_batch,
-    record_delivery,
-    replace_results,
-)
+from pipelines.database.store import read_quality, read_results, record_batch, record_delivery, replace_results
 from pipelines.errors import TerminalError
-from pipelines.quarantine import QuarantineRow
-
-COUNTS = BatchCounts(files=2, lines=10, accepted=7, quarantined=2, skipped=1)
-LANDED = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=1)))
-
-
-def outcomes(outcome_set: str, rows: int = 2) -> pa.Table:
-    row = dict.fromkeys(columns_of(OutcomePatient)) | {
-        "institution": "a", "outcome_set": outcome_set, "indicator": "i", "indicator_version": "1",
-        "index_date": date(2026, 1, 5), "period": "2026-01", "status": "included", "numerator": True,
-        "evidence": ["k1", "k2"],
-    }  # fmt: skip
-    return pa.Table.from_pylist([row] * rows)
-
-
-def results(outcome_set: str, institution: str = "a", value: float | None = 0.25) -> pa.Table:
-    return pa.Table.from_pylist([{
-        "institution": institution, "outcome_set": outcome_set, "indicator": "i", "indicator_version": "1",
-        "kind": "proportion", "period": "total", "denominator": 4, "numerator": 1, "value": value,
-        "ci_low": 0.1, "ci_high": 0.5, "group_denominator": 8, "group_value": 0.2, "pending": 0, "missing": 1,
-        "excluded": 0, "as_of": date(2026, 3, 1),
-    }])  # fmt: skip
-
-
-def quarantined(rule_id: str, line: int) -> QuarantineRow:
-    return QuarantineRow("a", "x.ndjson", line, "Patient", None, rule_id, "why", "extract")
 
 
 def count(connection: sa.Connection, model: Any) -> int:
@@ -61,7 +28,7 @@ def test_results_come_back_and_a_second_write_replaces_the_first(engine: sa.Engi
         assert count(connection, OutcomePatient) == 5
         evidence = connection.execute(sa.select(OutcomePatient.evidence)).scalars().first()
         frame = read_results(connection, "knee")
-    assert evidence == ["k1", "k2"]
+    assert evidence == [{"role": "index", "event": "e", "resource_key": "k1", "moment": "2026-01-05"}]
     assert frame[["institution", "denominator", "group_value"]].to_numpy().tolist() == [["b", 4, 0.2]]
     assert frame["value"].isna().all()
 

@@ -6,8 +6,24 @@ from datetime import date
 
 import pandas as pd
 
+from pipelines.indicators.definitions import Indicator
+
 Numbers = dict[tuple[str, str], tuple[int, int]]  # (institution, month): (denominator, numerator)
 AS_OF = date(2026, 3, 1)
+
+
+def indicator(name: str, statistic: str = "proportion") -> Indicator:
+    """An indicator under the name that the results have."""
+    window = {"from_day": 0, "to_day": 1}
+    within = {"shape": "event_within", "event": "x", "window": window}
+    value = {"shape": "value", "event": "x", "window": window, "pick": "last"}
+    return Indicator.model_validate({
+        "id": name, "version": "1.0.0", "title_nl": "x", "title_en": "x", "description_nl": "x", "kind": "outcome",
+        "statistic": statistic, "unit_of_counting": "procedure", "registry": "LROI", "cohort": "hip",
+        "measure": within if statistic == "proportion" else value, "unit": "%",
+        "direction": "lower_is_better", "suppression_threshold": 10, "benchmarks": [], "source": "x",
+        "operationalisation": [],
+    })  # fmt: skip
 
 
 def with_margins(cells: Numbers) -> dict[tuple[str | None, str], tuple[int, int]]:
@@ -33,7 +49,7 @@ def results(cells: Numbers, indicator: str = "revisie", kind: str = "proportion"
         group = (group_events / group_size if group_size else None) if kind == "proportion" else 10.0
         rows.append({
             "institution": institution, "outcome_set": "knie-heupartrose", "indicator": indicator,
-            "indicator_version": "1.0.0", "kind": kind, "period": period, "denominator": size,
+            "indicator_version": "1.0.0", "statistic": kind, "period": period, "denominator": size,
             "numerator": events if kind == "proportion" else None, "value": value, "ci_low": value,
             "ci_high": value, "group_denominator": group_size, "group_value": group, "pending": 0,
             "missing": 0, "excluded": 0, "as_of": AS_OF,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from delivery_tables import AS_OF, Numbers, results
+from delivery_tables import AS_OF, Numbers, indicator, results
+from fhir.resources.R4B.measurereport import MeasureReport
 
 from pipelines.deliver import folder
 from pipelines.deliver.definition import Registry, load_registry
@@ -33,7 +34,11 @@ def registry() -> Registry:
 
 def send(out: Path, registry: Registry, frame: pd.DataFrame | None = None, **versions: str) -> Delivery:
     frame = results(CELLS) if frame is None else frame
-    return deliver(frame, registry, as_of=AS_OF, versions=VERSIONS | versions, out=out)
+    named = frame.drop_duplicates("indicator")
+    indicators = {
+        name: indicator(name, kind) for name, kind in zip(named["indicator"], named["statistic"], strict=True)
+    }
+    return deliver(frame, registry, indicators, as_of=AS_OF, versions=VERSIONS | versions, out=out)
 
 
 def read(delivery: Delivery) -> list[dict[str, str]]:
@@ -75,9 +80,10 @@ def test_a_mean_and_a_proportion_go_in_one_file(tmp_path: Path, registry: Regist
 def test_the_manifest_proves_the_csv_and_names_the_versions(tmp_path: Path, registry: Registry) -> None:
     delivery = send(tmp_path, registry)
     manifest = json.loads((delivery.path / "manifest.json").read_text(encoding="utf-8"))
-    content = (delivery.path / "indicatoren.csv").read_bytes()
+    contents = {name: (delivery.path / name).read_bytes() for name in ("indicatoren.csv", "measure-reports.ndjson")}
     assert manifest["files"] == [
-        {"name": "indicatoren.csv", "sha256": sha256(content).hexdigest(), "bytes": len(content), "rows": 9}
+        {"name": name, "sha256": sha256(content).hexdigest(), "bytes": len(content), "rows": 9}
+        for name, content in contents.items()
     ]
     assert manifest["versions"] == {"codes": "1", "mapping": "2020.1"}
     assert manifest["small_cells"]["suppressed_cells"] == delivery.suppressed
@@ -182,3 +188,19 @@ def test_no_text_of_a_delivery_starts_a_formula_and_numbers_stay_numbers(tmp_pat
     rows = read(send(tmp_path, registry, results(cells)))
     assert {row["Instelling"] for row in rows} == {"'=cmd|x"}
     assert [row["Noemer"] for row in rows if row["Periode"] == "totaal"] == ["81"]
+
+
+def test_measure_reports_hold_what_the_csv_holds_and_mask_what_it_hides(tmp_path: Path, registry: Registry) -> None:
+    delivery = send(tmp_path, registry)
+    lines = (delivery.path / "measure-reports.ndjson").read_text(encoding="utf-8").splitlines()
+    reports = [MeasureReport.model_validate_json(line) for line in lines]
+    rows = read(delivery)
+    assert len(reports) == len(rows)
+    for row, report in zip(rows, reports, strict=True):
+        denominator, numerator = report.group[0].population
+        assert report.measure == "http://uitkomststroom.nl/fhir/Measure/revisie|1.0.0"
+        if row["Onderdrukt"]:
+            assert (denominator.count, numerator.count, report.group[0].measureScore.value) == (None, None, None)
+        else:
+            assert (str(denominator.count), str(numerator.count)) == (row["Noemer"], row["Teller"])
+            assert f"{report.group[0].measureScore.value:.4f}".replace(".", ",") == row["Waarde"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 from pipelines.database.store import DataQuality
 from pipelines.feedback.report import write_report
 from pipelines.indicators.definitions import Indicator, OutcomeSet, load_outcome_set
+from pipelines.indicators.table_roles import load_table_roles
 from pipelines.proms.instruments import Instrument, load_instruments
 from pipelines.statistics.intervals import t_interval, wilson_interval
 
@@ -26,7 +28,9 @@ OUTLIER = "ziekenhuis-eem"  # three times the revisions
 MONTHS = tuple(f"{year}-{month:02}" for year in (2024, 2025) for month in range(1, 13))
 
 # operationalisation: levels that make a lively page, not facts about Dutch hospitals
-_PROPORTIONS = {"revision": 0.016, "mortality": 0.004, "response-3m": 0.62, "response-12m": 0.48}
+_PROPORTIONS = {
+    "revision": 0.016, "mortality": 0.004, "readmission": 0.03, "mcid": 0.55, "response-3m": 0.62, "response-12m": 0.48,
+}  # fmt: skip
 _CHANGES = {"eq5d": (0.22, 0.2), "nrs": (4.6, 2.4), "oos-ps": (27.0, 17.0)}
 _LEVELS = {  # pre, 3m, 12m, standard deviation
     ("hoos-ps", "score"): (52.0, 27.0, 22.0, 17.0),
@@ -45,7 +49,12 @@ def instruments() -> list[Instrument]:
 
 @cache
 def outcome_set() -> OutcomeSet:
-    return load_outcome_set(MAPPINGS / "outcome_sets" / "knie-heupartrose", MAPPINGS / "codes", instruments())
+    return load_outcome_set(
+        MAPPINGS / "outcome_sets" / "knie-heupartrose",
+        MAPPINGS / "codes",
+        instruments(),
+        load_table_roles(MAPPINGS / "table_roles.yaml"),
+    )
 
 
 def quality() -> DataQuality:
@@ -56,9 +65,14 @@ def quality() -> DataQuality:
 
 
 def results(seed: int = 7) -> pd.DataFrame:
-    """`indicator_result` of all indicators, institutions and months."""
-    random = np.random.default_rng(seed)
-    return pd.concat([_indicator(each, random) for each in outcome_set().indicators], ignore_index=True)
+    """`indicator_result` of all proportions and means, institutions and months."""
+    shown = [each for each in outcome_set().indicators if each.statistic in ("proportion", "mean")]
+    return pd.concat([_indicator(each, _random_of(each, seed)) for each in shown], ignore_index=True)
+
+
+def _random_of(indicator: Indicator, seed: int) -> np.random.Generator:
+    """Its own for every indicator: the figures of one do not change when the set gets another."""
+    return np.random.default_rng([seed, zlib.crc32(indicator.id.encode())])
 
 
 def trajectories(seed: int = 7) -> pd.DataFrame:
@@ -94,7 +108,7 @@ def _indicator(indicator: Indicator, random: np.random.Generator) -> pd.DataFram
         for month in (MONTHS[:12] if "12m" in indicator.id or "1y" in indicator.id else MONTHS[:22])
     ]
     frame = pd.DataFrame(counted, columns=["institution", "period", "denominator"])
-    if indicator.kind == "proportion":
+    if indicator.statistic == "proportion":
         rate = next(level for name, level in _PROPORTIONS.items() if name in indicator.id)
         own = frame["institution"].map(lambda name: min(0.95, rate * _effect(name, indicator)))
         frame["numerator"] = random.binomial(frame["denominator"], own).astype(float)
@@ -128,7 +142,7 @@ def _finished(frame: pd.DataFrame, indicator: Indicator) -> pd.DataFrame:
     count = frame["denominator"].to_numpy(dtype=float)
     value = np.divide(frame["total"], count, out=np.full(len(frame), np.nan), where=count > 0)
     group = frame.groupby("period")[["denominator", "total"]].transform("sum")
-    if indicator.kind == "proportion":
+    if indicator.statistic == "proportion":
         low, high = wilson_interval(frame["numerator"].to_numpy(dtype=float), count)
     else:
         spread = next(level[1] for name, level in _CHANGES.items() if name in indicator.id)
@@ -136,10 +150,10 @@ def _finished(frame: pd.DataFrame, indicator: Indicator) -> pd.DataFrame:
     months_to_go = frame["period"].map(lambda period: 1 if period == "total" else 0)
     return frame.assign(
         outcome_set="knie-heupartrose", indicator=indicator.id, indicator_version=indicator.version,
-        kind=indicator.kind, value=value, ci_low=low, ci_high=high, group_denominator=group["denominator"],
+        statistic=indicator.statistic, value=value, ci_low=low, ci_high=high, group_denominator=group["denominator"],
         group_value=group["total"] / group["denominator"], pending=months_to_go * 38,
         missing=(frame["denominator"] * 0.07).astype(int), excluded=0, as_of=AS_OF,
-        numerator=frame["numerator"] if indicator.kind == "proportion" else np.nan,
+        numerator=frame["numerator"] if indicator.statistic == "proportion" else np.nan,
     ).drop(columns="total")  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def test_too_few_patients_are_said_and_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_small_institution_sees_longer_periods_and_words_instead_of_small_numbers(small: str) -> None:
-    assert "Per half jaar van de ingreep" in Page(small).text
+    assert "Per half jaar van het begin" in Page(small).text
     assert "Te weinig gegevens: minder dan 10 patiënten." in Page(small).text
 
 
@@ -129,8 +129,8 @@ def test_data_quality_counts_every_line(outlier: str) -> None:
 def test_an_institution_without_results_gets_a_page(tmp_path: Path) -> None:
     nothing = DataQuality(lines=0, accepted=0, quarantined=0, skipped=0, top_reasons=[])
     page = Page(data.write("leeg", tmp_path, quality=nothing).read_text(encoding="utf-8")).text
-    assert "Ingrepen geen ingrepen" in page
-    assert "voor 19 zijn er te weinig gegevens" in page
+    assert "Gevallen geen gevallen" in page
+    assert f"voor {len(data.outcome_set().indicators)} zijn er te weinig gegevens" in page
 
 
 def test_names_from_outside_are_escaped(tmp_path: Path) -> None:
@@ -160,6 +160,8 @@ def test_a_crash_leaves_the_earlier_report(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_index_links_every_report(tmp_path: Path) -> None:
-    path = write_index(["zuid & co", "noord"], outcome_set=data.outcome_set(), as_of=data.AS_OF, out=tmp_path)
+    chosen = data.outcome_set()
+    reports = [tmp_path / chosen.id / f"{name}.html" for name in ("noord", "zuid & co")]
+    path = write_index(reports, outcome_sets=[chosen], as_of=data.AS_OF, out=tmp_path)
     links = [attrs["href"] for tag, attrs in Page(path.read_text(encoding="utf-8")).elements if tag == "a"]
-    assert links == ["noord.html", "zuid%20%26%20co.html"]
+    assert links == ["knie-heupartrose/noord.html", "knie-heupartrose/zuid%20%26%20co.html"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.fitgap.run import FitGap, load_fit_gap, run_fit_gap
+from pipelines.indicators.requirements import load_concepts, requirements
 from pipelines.lake.tables import Lake
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
@@ -144,8 +145,16 @@ def deliver(
 
 @cache
 def knie_heupartrose() -> FitGap:
-    """The fit-gap as it is in mappings/."""
-    return load_fit_gap(MAPPINGS, ["knie-heupartrose"])
+    """The fit-gap as it is in mappings/, without case mix and strata: of those, test_fitgap_events.py."""
+    known = load_fit_gap(MAPPINGS, ["knie-heupartrose"])
+    bare = {"case_mix": [], "stratifiers": []}
+    sets = tuple(
+        replace(each, indicators=tuple(indicator.model_copy(update=bare) for indicator in each.indicators))
+        for each in known.sets
+    )
+    concepts = load_concepts(MAPPINGS / "zib" / "2020" / "elements.csv")
+    needs = tuple(need for each in sets for need in requirements(each, known.instruments, known.roles, concepts))
+    return replace(known, sets=sets, needs=needs)
 
 
 def run(home: Path, as_of: date = AS_OF) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from fitgap_lake import (
 )
 
 from pipelines.fitgap.measure import Count, measure
-from pipelines.indicators.requirements import Check
+from pipelines.indicators.elements import Check
 from pipelines.lake.tables import Lake
 
 HIPS = "primary-total-hip-arthroplasty:completed"
-BEFORE = "prom_answer@nrs-pain/activity:primary-total-hip-arthroplasty:-182..0"
-AFTER = "prom_answer@nrs-pain/activity:primary-total-hip-arthroplasty:63..110"
+BEFORE = f"prom_answer@nrs-pain/activity:zib_procedure/{HIPS}:-182..0"
+AFTER = f"prom_answer@nrs-pain/activity:zib_procedure/{HIPS}:63..110"
 
 
 def test_a_code_is_filled_coded_with_its_system_and_in_a_system_that_value_sets_use(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_death_is_recorded_among_patients_with_the_operation(tmp_path: Path) -> 
         Operation("o2", patient="p2"),
     )
     content = run(tmp_path)
-    assert shares(content, f"zib_patient.deceased@patients-of:{HIPS}", ["recorded"]) == [(1, 2)]
+    assert shares(content, f"zib_patient.deceased@patients-of:zib_procedure/{HIPS}", ["recorded"]) == [(1, 2)]
     assert shares(content, "zib_patient.death_date@deceased", ["filled"]) == [(1, 2)]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.fitgap.measure import Count
 from pipelines.fitgap.unlocking import unlocking_order
 from pipelines.fitgap.verdict import Status, judge
-from pipelines.indicators.requirements import Check
+from pipelines.indicators.elements import Check
 
 REVISION = "hip-revision-1y"
 CRITERIA = knie_heupartrose().criteria.checks

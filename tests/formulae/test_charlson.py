@@ -271,7 +271,7 @@ def test_a_wrong_definition_is_named(folder: Path, old: str, new: str, named: st
     with pytest.raises(TerminalError, match=named) as caught:
         load_charlson(folder)
     assert caught.value.code == "CHARLSON-DEFINITION"
-    assert caught.value.where == str(path)
+    assert caught.value.where.startswith(str(path))
 
 
 def test_an_unknown_variant_is_named() -> None:

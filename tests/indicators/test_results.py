@@ -6,47 +6,65 @@ from datetime import date
 
 import duckdb
 import pytest
-from patient_story import read_story
-from patient_tables import MAPPINGS, Record, fill_tables, knie_heupartrose
+from outcome_sets import MAPPINGS, ROLES, instruments, outcome_set
 
 from pipelines.deliver.definition import load_registry
 from pipelines.deliver.protected import protect
 from pipelines.indicators.evaluation import evaluate
+from pipelines.indicators.stories import Line, StoryTables, written
 
 AS_OF = date(2026, 1, 1)
 COLUMNS = ("denominator", "numerator", "value", "ci_low", "ci_high", "group_denominator", "group_value",
            "pending", "missing", "excluded")  # fmt: skip
 
 
-def result(record: Record, indicator: str, institution: str = "H1", period: str = "total") -> dict[str, object] | None:
+Told = tuple[str, str, list[Line]]
+"""Institution, patient, and what happens."""
+
+
+def evaluated(people: list[Told]) -> duckdb.DuckDBPyConnection:
+    """A connection with the results of patients of several hospitals."""
     connection = duckdb.connect()
-    fill_tables(connection, record)
-    evaluate(connection, knie_heupartrose(), AS_OF)
-    row = connection.execute(
-        f"SELECT {', '.join(COLUMNS)} FROM indicator_result WHERE indicator = ? AND institution = ? AND period = ?",
-        [indicator, institution, period],
-    ).fetchone()
+    tables = StoryTables(outcome_set(), ROLES, instruments())
+    for institution, patient, story in people:
+        tables.tell(f"{institution}.{patient}", {}, story)
+    tables.fill(connection)
+    for table in ("zib_patient", "zib_procedure", "prom_score"):
+        connection.execute(f"UPDATE {table} SET institution = split_part(resource_key, '.', 1)")
+    connection.execute(
+        """INSERT INTO zib_coding SELECT DISTINCT h, codings_id, position, system, code FROM zib_coding,
+           (VALUES ('H1'), ('H2'), ('H3')) AS hospital (h)"""
+    )
+    evaluate(connection, outcome_set(), ROLES, AS_OF)
+    return connection
+
+
+def result(
+    people: list[Told], indicator: str, institution: str = "H1", period: str = "total"
+) -> dict[str, object] | None:
+    row = (
+        evaluated(people)
+        .execute(
+            f"SELECT {', '.join(COLUMNS)} FROM indicator_result WHERE indicator = ? AND institution = ? AND period = ?",
+            [indicator, institution, period],
+        )
+        .fetchone()
+    )
     return None if row is None else dict(zip(COLUMNS, row, strict=True))
 
 
-def together(*records: Record) -> Record:
-    return Record(
-        [row for record in records for row in record.patients],
-        [row for record in records for row in record.procedures],
-        [row for record in records for row in record.scores],
-    )
+def hip(day: int | None) -> Line:
+    return Line(written(day), "primary-hip", side="left")
 
 
-ALIVE = "0 | hip replacement, left"
-DIED = "0 | hip replacement, left\n10 | dies"
-NEXT_MONTH = "31 | hip replacement, left"
-HOSPITALS = together(
-    *(read_story(ALIVE, "H1", f"A{n}") for n in range(8)),
-    read_story(DIED, "H1", "B"),
-    read_story(NEXT_MONTH, "H1", "C"),
-    *(read_story(DIED, "H2", f"D{n}") for n in range(2)),
-    read_story("? | hip replacement, left", "H2", "E"),
-)
+DIED = [hip(0), Line(written(10), "died")]
+HOSPITALS: list[Told] = [
+    *(("H1", f"A{n}", [hip(0)]) for n in range(8)),
+    ("H1", "B", DIED),
+    ("H1", "C", [hip(31)]),
+    *(("H2", f"D{n}", DIED) for n in range(2)),
+    ("H2", "E", [hip(None)]),
+]
 
 
 def test_a_proportion_with_its_wilson_interval_and_group() -> None:
@@ -78,27 +96,27 @@ def test_an_operation_without_a_date_counts_as_excluded_in_the_total_only() -> N
 
 def test_operations_without_a_complete_date_do_not_stop_a_delivery() -> None:
     registry = load_registry(MAPPINGS / "registries" / "lroi.yaml")
-    undated = "? | hip replacement, left"
-    for record in (HOSPITALS, together(HOSPITALS, read_story(undated, "H3", "F")), read_story(undated)):
-        connection = duckdb.connect()
-        fill_tables(connection, record)
-        evaluate(connection, knie_heupartrose(), AS_OF)
-        results = connection.sql("FROM indicator_result").df()
+    undated: list[Told] = [("H3", "F", [hip(None)])]
+    for people in (HOSPITALS, [*HOSPITALS, *undated], undated):
+        stored = "FROM indicator_result WHERE stratifier = 'all' AND period_kind IN ('month', 'total')"
+        results = evaluated(people).sql(stored).df()
         assert len(protect(results, registry).rows) == len(results)
 
 
-def improved(before: int, after: int) -> str:
-    return f"-1 | HOOS-PS {before}\n0 | hip replacement, left\n91 | HOOS-PS {after}"
+def improved(before: int, after: int) -> list[Line]:
+    score = "hoos-ps", "score"
+    return [
+        Line(written(-1), score=score, value=before), hip(0), Line(written(91), score=score, value=after),
+    ]  # fmt: skip
 
 
 def test_a_mean_with_its_t_interval() -> None:
     # Changes 10, 20, 30: mean 20, standard deviation 10, t(2; 0.975) = 4.302653, half width 10 / sqrt 3 * t.
-    record = together(
-        read_story(improved(50, 40), "H1", "A"), read_story(improved(50, 30), "H1", "B"),
-        read_story(improved(50, 20), "H1", "C"), read_story(improved(50, 50), "H2", "D"),
-        read_story("0 | hip replacement, left", "H1", "E"),
-    )  # fmt: skip
-    assert result(record, "hip-hoos-ps-change-3m") == {
+    people: list[Told] = [
+        ("H1", "A", improved(50, 40)), ("H1", "B", improved(50, 30)), ("H1", "C", improved(50, 20)),
+        ("H2", "D", improved(50, 50)), ("H1", "E", [hip(0)]),
+    ]  # fmt: skip
+    assert result(people, "hip-hoos-ps-change-3m") == {
         "denominator": 3, "numerator": None, "value": pytest.approx(20),
         "ci_low": pytest.approx(-4.841377, abs=1e-6), "ci_high": pytest.approx(44.841377, abs=1e-6),
         "group_denominator": 4, "group_value": pytest.approx(15), "pending": 0, "missing": 1, "excluded": 0,
@@ -106,29 +124,30 @@ def test_a_mean_with_its_t_interval() -> None:
 
 
 def test_a_mean_of_one_patient_has_no_interval() -> None:
-    row = result(read_story(improved(50, 40)), "hip-hoos-ps-change-3m")
+    row = result([("H1", "A", improved(50, 40))], "hip-hoos-ps-change-3m")
     assert row is not None
     assert (row["value"], row["ci_low"], row["ci_high"]) == (10, None, None)
 
 
 @pytest.mark.parametrize("indicator", ["hip-hoos-ps-change-3m", "hip-revision-1y"])
 def test_without_patients_there_is_no_value(indicator: str) -> None:
-    row = result(read_story("? | hip replacement, left"), indicator)
+    row = result([("H1", "A", [hip(None)])], indicator)
     assert row is not None
     assert row["denominator"] == 0
     assert {row[name] for name in ("value", "ci_low", "ci_high", "group_value")} == {None}
 
 
 def test_without_operations_there_are_no_results() -> None:
-    assert result(Record(), "hip-revision-1y") is None
+    assert result([], "hip-revision-1y") is None
 
 
-def test_every_row_names_set_version_kind_and_reference_date() -> None:
-    connection = duckdb.connect()
-    fill_tables(connection, read_story(ALIVE))
-    evaluate(connection, knie_heupartrose(), AS_OF)
-    rows = connection.execute("SELECT DISTINCT outcome_set, indicator_version, as_of FROM indicator_result").fetchall()
-    assert rows == [("knie-heupartrose", "0.1.0", AS_OF)]
-    kinds = dict(connection.execute("SELECT DISTINCT indicator, kind FROM indicator_result").fetchall())
-    assert kinds["hip-revision-1y"] == "proportion"
-    assert kinds["hip-eq5d-change-12m"] == "mean"
+def test_every_row_names_set_statistic_and_reference_date() -> None:
+    connection = evaluated([("H1", "A", [hip(0)])])
+    rows = connection.execute("SELECT DISTINCT outcome_set, indicator, indicator_version, as_of FROM indicator_result")
+    expected = {("knie-heupartrose", indicator.id, indicator.version, AS_OF) for indicator in outcome_set().indicators}
+    found = set(rows.fetchall())
+    assert found
+    assert found <= expected
+    statistics = dict(connection.execute("SELECT DISTINCT indicator, statistic FROM indicator_result").fetchall())
+    assert statistics["hip-revision-1y"] == "proportion"
+    assert statistics["hip-eq5d-change-12m"] == "mean"

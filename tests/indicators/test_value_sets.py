@@ -11,10 +11,7 @@ from pipelines.errors import TerminalError
 from pipelines.indicators.value_sets import load_value_set
 
 CODES = Path(__file__).resolve().parents[2] / "mappings" / "codes"
-OURS = [
-    "coxarthrosis", "gonarthrosis", "laterality", "primary-total-hip-arthroplasty", "primary-total-knee-arthroplasty",
-    "revision-hip-arthroplasty", "revision-knee-arthroplasty",
-]  # fmt: skip
+OURS = sorted(path.stem for path in CODES.glob("*.csv") if path.stem != "laboratory_units")
 
 # The SNOMED CT identifier ends in a Verhoeff check digit (SNOMED CT Release File Specification, partition identifier
 # and check digit). Multiplication table of the dihedral group D5 and the digit permutation of Verhoeff 1969.

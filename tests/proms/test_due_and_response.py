@@ -15,6 +15,7 @@ from fhir.resources.R4B.task import Task
 
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
 from pipelines.indicators.evaluation import evaluate
+from pipelines.indicators.table_roles import load_table_roles
 from pipelines.proms.instruments import load_instruments
 from pipelines.proms.tables import PromTables, prom_tables
 from pipelines.proms.tasks import COLUMNS, due_tasks, write_due
@@ -22,11 +23,11 @@ from pipelines.proms.tasks import COLUMNS, due_tasks, write_due
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
 INSTRUMENTS = load_instruments(MAPPINGS / "proms")
 INDEX = date(2024, 3, 1)
-HIP = ("http://snomed.info/sct", "52734007")
+ROLES = load_table_roles(MAPPINGS / "table_roles.yaml")
 
 
 def outcome_set() -> OutcomeSet:
-    return load_outcome_set(MAPPINGS / "outcome_sets" / "knie-heupartrose", MAPPINGS / "codes", INSTRUMENTS)
+    return load_outcome_set(MAPPINGS / "outcome_sets" / "knie-heupartrose", MAPPINGS / "codes", INSTRUMENTS, ROLES)
 
 
 class Story:
@@ -36,11 +37,11 @@ class Story:
         self.connection = duckdb.connect()
         self.connection.execute(
             """CREATE TABLE zib_patient (
-                institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, deceased BOOLEAN, death_date DATE);
+                institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, gender VARCHAR,
+                birth_date_text VARCHAR, deceased BOOLEAN, death_date_text VARCHAR);
             CREATE TABLE zib_procedure (
-                institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR, procedure_code VARCHAR,
-                procedure_system VARCHAR, procedure_snomed_code VARCHAR, laterality_snomed_code VARCHAR,
-                start_date DATE, procedure_codings_id VARCHAR);
+                institution VARCHAR, resource_key VARCHAR, patient_key VARCHAR, status VARCHAR,
+                laterality_snomed_code VARCHAR, start_text VARCHAR, end_text VARCHAR, procedure_codings_id VARCHAR);
             CREATE TABLE zib_coding (
                 institution VARCHAR, codings_id VARCHAR, position BIGINT, system VARCHAR, code VARCHAR);
             INSERT INTO zib_coding VALUES ('H1', 'hip', 0, 'http://snomed.info/sct', '52734007');
@@ -53,11 +54,11 @@ class Story:
 
     def operated(self, patient: str, on: date = INDEX, *, status: str = "completed", died: date | None = None) -> None:
         self.connection.execute(
-            "INSERT INTO zib_patient VALUES ('H1', ?, ?, ?, ?)", [patient, patient, bool(died), died]
+            "INSERT INTO zib_patient VALUES ('H1', ?, ?, NULL, NULL, ?, ?)", [patient, patient, bool(died), died]
         )
         self.connection.execute(
-            "INSERT INTO zib_procedure VALUES ('H1', ?, ?, ?, ?, ?, ?, NULL, ?, 'hip')",
-            [f"op-{patient}", patient, status, HIP[1], HIP[0], HIP[1], on],
+            "INSERT INTO zib_procedure VALUES ('H1', ?, ?, ?, NULL, ?, NULL, 'hip')",
+            [f"op-{patient}", patient, status, on],
         )
 
     def answered(
@@ -71,7 +72,7 @@ class Story:
         )
 
     def tables(self, as_of: date) -> PromTables:
-        evaluate(self.connection, outcome_set(), as_of)
+        evaluate(self.connection, outcome_set(), ROLES, as_of)
         return prom_tables(self.connection, outcome_set(), INSTRUMENTS, as_of)
 
     def rate(self, moment: str, as_of: date) -> Mapping[str, Any]:

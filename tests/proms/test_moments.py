@@ -12,6 +12,7 @@ import yaml
 
 from pipelines.errors import TerminalError
 from pipelines.indicators.definitions import load_outcome_set
+from pipelines.indicators.table_roles import load_table_roles
 from pipelines.proms.instruments import load_instruments
 from pipelines.proms.moments import link_moments
 from pipelines.proms.plan import Asked, Moment, PromPlan, expand_asked, expand_moments
@@ -182,12 +183,13 @@ def test_a_yearly_moment_is_written_out() -> None:
 )
 def test_a_wrong_plan_is_an_error_that_names_what_is_wrong(tmp_path: Path, change: dict, match: str) -> None:
     source = MAPPINGS / "outcome_sets" / "knie-heupartrose"
-    for path in source.iterdir():
+    for path in source.glob("*.yaml"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     content = yaml.safe_load((source / "set.yaml").read_text(encoding="utf-8"))
     content["moments"]["pre"] |= change.get("moments", {}).get("pre", {})
     content["proms"] |= change.get("proms", {})
     content["proms"]["asked"][0] |= change.get("asked", {})
+    roles = load_table_roles(MAPPINGS / "table_roles.yaml")
     (tmp_path / "set.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(TerminalError, match=match):
-        load_outcome_set(tmp_path, MAPPINGS / "codes", load_instruments(MAPPINGS / "proms"))
+        load_outcome_set(tmp_path, MAPPINGS / "codes", load_instruments(MAPPINGS / "proms"), roles)

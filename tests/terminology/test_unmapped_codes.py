@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from alembic import command
 
-from pipelines.database.session import migration_config, open_database
+from pipelines.database.session import transaction
+from pipelines.database.store import BatchCounts, record_batch
+from pipelines.database.terminology import read_unmapped, replace_unmapped
 from pipelines.settings import PROJECT
 from pipelines.terminology.cost import Readers
-from pipelines.terminology.unmapped import Terminology, find_unmapped
+from pipelines.terminology.unmapped import UNMAPPED_CODE_SCHEMA, Terminology, find_unmapped
 from pipelines.zib.codings import CODING_SCHEMA
 
 LABORATORY = "zib_laboratory_test_result"
@@ -155,18 +157,25 @@ def test_a_batch_of_csv_lists_its_codes_and_a_concept_map_brings_rows_back(mappi
     )
 
 
-def test_the_migration_goes_up_and_down_with_rows(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/a.db")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO batch VALUES ('b1','a','2026-03-01 12:00:00',1,2,0,2,0,'loaded')")
-        connection.exec_driver_sql(
-            "INSERT INTO unmapped_code (batch_id, institution, kind, zib_table, element, count, example_file,"
-            " example_line, cost) VALUES ('b1','a','unmapped','t','e',1,'f',1,0)"
-        )
-    for revision, present in (("0002", False), ("0003", True)):
-        with engine.begin() as connection:
-            change = command.upgrade if present else command.downgrade
-            change(migration_config(connection), revision)
-        assert ("unmapped_code" in sa.inspect(engine).get_table_names()) is present
-    with engine.begin() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM batch").scalar() == 1
+def test_the_codes_of_a_batch_are_replaced_and_the_dearest_come_first(engine: sa.Engine, tmp_path: Path) -> None:
+    counts = BatchCounts(files=1, lines=1, accepted=1, quarantined=0, skipped=0)
+    rows = pa.Table.from_pylist(found(tmp_path, list(LISTS), [], [("pond", "pond")]), UNMAPPED_CODE_SCHEMA)
+    with transaction(engine) as connection:
+        for batch_id in ("b1", "b2"):
+            record_batch(
+                connection, batch_id=batch_id, institution="a", landed_at=datetime(2026, 3, 1, tzinfo=UTC),
+                counts=counts, state="loaded", quarantine=[],
+            )  # fmt: skip
+            replace_unmapped(connection, batch_id, rows)
+        replace_unmapped(connection, "b1", rows)
+        stored = read_unmapped(connection, None)
+        replace_unmapped(connection, "b1", rows.slice(0, 0))
+        half = read_unmapped(connection, "a", limit=1)
+    costs = [row["cost"] for row in stored]
+    assert costs == sorted((2 * row["cost"] for row in rows.to_pylist()), reverse=True)
+    twice = {(r["kind"], r["system"], r["code"], r["element"]): 2 * r["count"] for r in rows.to_pylist()}
+    assert {(r["kind"], r["system"], r["code"], r["element"]): r["count"] for r in stored} == twice
+    ties = [(r["kind"], r["system"] or "", r["code"]) for r in stored if (r["cost"], r["count"]) == (4, 2)]
+    assert ties == sorted(ties), "a code without a system comes first on every database"
+    assert "" in {system for _, system, _ in ties}
+    assert (half[0]["cost"], half[0]["example"]) == (stored[0]["cost"] // 2, stored[0]["example"])
