@@ -31,8 +31,10 @@ def find_signals(results: pd.DataFrame, outcome_set: OutcomeSet) -> list[Signal]
         totals = [row for row in rows if row["indicator"] == indicator.id]
         points = funnel_points(totals) if indicator.statistic == "proportion" else []
         for own in totals:
+            if own["denominator"] < indicator.suppression_threshold:
+                continue
             verdict = judge(indicator, own, totals, points)
-            if verdict.strong and own["denominator"] >= indicator.suppression_threshold:
+            if verdict.strong and verdict.tone in ("better", "worse"):
                 figures = own["value"], own["group_value"]
                 signals.append(Signal(own["institution"], indicator.id, indicator.statistic, *figures, verdict.tone))
     return sorted(signals, key=lambda signal: (signal.tone != "worse", signal.indicator, signal.institution))
