@@ -8,7 +8,7 @@ HOME_DIR := var/demo
 export GX_ANALYTICS_ENABLED := false
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
 
-.PHONY: demo test test-all stack check airflow bench clean
+.PHONY: demo docs test test-all stack check airflow bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml uv.lock
