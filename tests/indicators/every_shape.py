@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import yaml
 
+from pipelines.formulae.charlson import load_charlson
 from pipelines.indicators.definitions import Indicator, OutcomeSet, SetFile
 from pipelines.indicators.references import in_order
 from pipelines.indicators.stories import columns_read
@@ -45,6 +46,7 @@ def every_shape() -> OutcomeSet:
         id=header.id, version=header.version, title_nl="", title_en="", description_nl="", events=dict(header.events),
         cohorts=header.cohorts, variables=header.variables, moments=header.moments, proms=header.proms, sources=[],
         operationalisation=[], indicators=tuple(in_order(indicators)), value_sets=sets,
+        charlson=load_charlson(HERE.parents[1] / "mappings" / "codes"),
     )  # fmt: skip
 
 
@@ -120,6 +122,11 @@ def _create(
 # Around every edge of the windows of the set, so that most rows sit on one. 31 March 2024 (day 11) has 23 hours.
 EDGES = sorted({edge + off for edge in (-30, -10, -5, 0, 5, 10, 11, 15, 20, 30, 40) for off in (-1, 0, 1)})
 _CLOCKS = [(22, 30), (23, 0), (23, 30), (0, 0), (0, 15), (1, 30), (2, 30), (3, 30), (12, 0)]
+_ICD10 = "http://hl7.org/fhir/sid/icd-10"
+_DIAGNOSES = [
+    [], [(_ICD10, "I21.0")], [(f"{_ICD10}-nl", "E11.9")], [(_ICD10, "E11.2")], [(_ICD10, "C78"), ("x", "I50")],
+    [("x", "C78")],
+]  # fmt: skip
 _OFFSETS = [timezone(timedelta(hours=h)) for h in (-5, 0, 1, 2, 3)]
 
 
@@ -127,7 +134,7 @@ def moment(random: Random, day: int) -> str | None:
     """A day as a source may write it."""
     on = START + timedelta(days=day)
     kind = random.random()
-    if kind < 0.62:
+    if kind < 0.45:
         return on.isoformat()
     if kind < 0.9:
         hour, minute = random.choice(_CLOCKS)
@@ -198,7 +205,9 @@ def add_patient(random: Random, world: World, institution: str, patient: str) ->
         world.add(
             "zib_problem", institution=institution, resource_key=key("d", n), patient_key=owner(),
             verification_status=random.choice(["confirmed", None, "entered-in-error"]),
-            problem_codings_id=world.coded(institution, ("s", random.choice(["dx", "dx", "dy"]))),
+            problem_codings_id=world.coded(
+                institution, ("s", random.choice(["dx", "dx", "dy"])), *random.choice(_DIAGNOSES)),
+            recorded_date_text=moment(random, day()),
             laterality_snomed_code=random.choice([None, LEFT]), onset_date_text=moment(random, start),
             abatement_date_text=random.choice([None, moment(random, start + 100), moment(random, day())]),
         )  # fmt: skip

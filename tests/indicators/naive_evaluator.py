@@ -53,7 +53,7 @@ def evaluate_naively(world: World, outcome_set: OutcomeSet, roles: dict[str, Tab
 class Evaluator:
     def __init__(self, world: World, outcome_set: OutcomeSet, roles: dict[str, TableRoles], as_of: date) -> None:
         self.events = Events(world, outcome_set, roles, as_of)
-        self.set, self.as_of = outcome_set, as_of
+        self.world, self.set, self.as_of = world, outcome_set, as_of
         self.scores = Scores(world, outcome_set, as_of)
         self.cases = {name: cases_of(cohort, self.events, as_of) for name, cohort in outcome_set.cohorts.items()}
         self.told: dict[tuple[str, str, str, date | None], Outcome] = {}

@@ -216,20 +216,26 @@ def _after(one: Candidate, best: Candidate) -> bool:
     return one.key < best.key
 
 
+def pick_last(
+    world: Evaluator, case: Case, name: str, window: Window
+) -> tuple[Candidate | None, bool, list[Candidate]]:
+    """The last value, whether another one may be later, and all there are."""
+    found = [one for one in candidates(world, case, name, window) if one.event.value is not None]
+    best = _last(found)
+    later = best is not None and any(
+        one.key != best.key and (one.moment.high is None or one.moment.high >= best.moment.low)
+        and not (one.moment.complete and best.moment.complete)
+        for one in found
+    )  # fmt: skip
+    return best, later, found
+
+
 def value(measure: ValueInWindow, case: Case, world: Evaluator) -> Finding:
-    found = [c for c in candidates(world, case, measure.event, measure.window) if c.event.value is not None]
-    best: Candidate | None
-    if measure.pick == "last":
-        best = _last(found)
-        in_doubt = any(
-            one.key != best.key and (one.moment.high is None or one.moment.high >= best.moment.low)
-            and not (one.moment.complete and best.moment.complete)
-            for one in found if best
-        )  # fmt: skip
-    elif measure.pick == "first":
+    best, in_doubt, found = pick_last(world, case, measure.event, measure.window)
+    if measure.pick == "first":
         best = _first(found)
         in_doubt = best is not None and _may_be_earlier(found, best)
-    else:
+    elif measure.pick != "last":
         sign = 1 if measure.pick == "lowest" else -1
         inside = [one for one in found if one.inside]
         best = min(inside, key=lambda one: (sign * one.event.value, one.key), default=None)

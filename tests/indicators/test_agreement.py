@@ -15,8 +15,9 @@ import pytest
 from every_shape import ROLES, START, World, every_shape, fill, make_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_evaluator import Outcome, evaluate_naively
+from naive_evaluator import Evaluator, Outcome, evaluate_naively
 from naive_shapes import Evidence
+from naive_variables import variable_rows
 
 from pipelines.indicators.measures import measure
 
@@ -56,7 +57,7 @@ def same(one: Outcome | None, other: Outcome | None) -> bool:
     return close and end and plain[0] == plain[1]
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(seed=SEEDS, days=DAYS)
 def test_duckdb_agrees_with_the_naive_evaluator(connection: duckdb.DuckDBPyConnection, seed: int, days: int) -> None:
     world, as_of = make_world(seed, 400), START + timedelta(days=days)
@@ -68,6 +69,23 @@ def test_duckdb_agrees_with_the_naive_evaluator(connection: duckdb.DuckDBPyConne
         if not same(expected.get(key), found.get(key))
     ]
     assert not differing, "\n".join(f"{k}\n  naive  {e}\n  duckdb {f}" for k, e, f in sorted(differing, key=str)[:5])
+
+
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(seed=SEEDS, days=DAYS)
+def test_duckdb_agrees_on_every_variable(connection: duckdb.DuckDBPyConnection, seed: int, days: int) -> None:
+    world, as_of = make_world(seed, 300), START + timedelta(days=days)
+    outcomes(connection, world, as_of)
+    naive = Evaluator(world, every_shape(), ROLES, as_of)
+    for name in every_shape().variables:
+        found = connection.execute(
+            """SELECT cohort, institution, index_key, index_date::VARCHAR, category, number FROM outcome_variable
+               WHERE variable = ?""",
+            [name],
+        ).fetchall()
+        expected = variable_rows(naive, name)
+        assert len(found) == len(expected), name
+        assert set(found) == expected, name
 
 
 def test_every_status_and_reason_came_by(connection: duckdb.DuckDBPyConnection) -> None:

@@ -78,6 +78,12 @@ def test_a_status_needs_its_reason_and_pending_does_not() -> None:
     assert run([OPERATION], "pending: follow-up not complete", today="2024-02-01").holds
 
 
+def test_a_partial_date_takes_nobodys_place() -> None:
+    """2024-02 can be 1 February, and its key comes first; the operation of that day counts all the same."""
+    story = [{**OPERATION, "day": "2024-02"}, {**OPERATION, "day": "2024-02-01"}]
+    assert run(story, ["no", "excluded: index date incomplete"]).holds
+
+
 def test_columns_links_and_moments_of_a_line_reach_the_row() -> None:
     assert run([{**OPERATION, "but": {"patient_key": None}}], "excluded: patient unknown").holds
     assert run([{**OPERATION, "but": {"status": "entered-in-error"}}], []).holds

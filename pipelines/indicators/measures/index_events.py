@@ -74,12 +74,13 @@ _DATED = "CASE WHEN low = high THEN low END AS index_date"
 
 _EACH = f"counted AS (SELECT *, {_DATED} FROM begun)"
 
+# Rows with a fault are apart: the first day that a partial date can be is no day that it stands for.
 _EACH_DAY = f"""
 counted AS (
     SELECT *, {_DATED}
     FROM begun
-    QUALIFY fault IS NOT NULL
-        OR row_number() OVER (PARTITION BY institution, patient_key, low {{side}} ORDER BY resource_key) = 1
+    QUALIFY fault IS NOT NULL OR row_number() OVER (
+        PARTITION BY institution, patient_key, low, fault IS NULL {{side}} ORDER BY resource_key) = 1
 )
 """
 
@@ -102,7 +103,7 @@ days AS (
         AND counting.joint = coalesce({side}, '') AND counting.low = begun.low
     WHERE begun.fault IS NOT NULL OR counting.low IS NOT NULL
     QUALIFY begun.fault IS NOT NULL OR row_number() OVER (
-        PARTITION BY begun.institution, begun.patient_key, coalesce({side}, ''), begun.low
+        PARTITION BY begun.institution, begun.patient_key, coalesce({side}, ''), begun.low, begun.fault IS NULL
         ORDER BY begun.resource_key) = 1
 )
 """
