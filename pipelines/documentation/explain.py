@@ -27,20 +27,21 @@ from pipelines.indicators.shapes import (
 
 _CLOCK = ZoneInfo("Europe/Amsterdam")
 
-_REASONS = {
+REASONS = {
     "patient unknown": "bij de registratie staat niet over welke patiënt het gaat",
     "index date incomplete": "de datum waarop alles begint is niet volledig vastgelegd",
     "follow-up not complete": "de periode waarin wordt gekeken is nog niet voorbij",
     "event date incomplete": "van iets waar het antwoord van afhangt is de datum niet volledig vastgelegd",
     "no stay found": "er is geen opname gevonden waarin deze gebeurtenis valt",
+    "still admitted": "de patiënt is nog opgenomen",
     "no patient record": "er is geen patiëntgegeven waaruit blijkt of de patiënt nog leeft",
     "death before index": "volgens de gegevens overleed de patiënt al voor deze gebeurtenis; dat kan niet kloppen",
     "no value": "er is in de periode geen bruikbare waarde vastgelegd",
     "no start": "het begin is niet vastgelegd",
     "no end": "het einde is niet vastgelegd",
-    "no such event": "dat is niet vastgelegd",
     "time not recorded": "er is wel een datum, maar geen tijd vastgelegd",
-    "sex unknown": "het geslacht is niet vastgelegd, en het doel verschilt per geslacht",
+    "age unknown": "de leeftijd is niet zeker, omdat de geboortedatum niet volledig is vastgelegd",
+    "sex unknown": "het geslacht is niet vastgelegd, en dat is hier nodig",
     "no part applies": "geen van de onderdelen is van toepassing",
     "no score before": "er is geen bruikbare vragenlijst van het eerste meetmoment",
     "no score after": "er is geen bruikbare vragenlijst van het laatste meetmoment",
@@ -118,8 +119,8 @@ class _Story:
 
     def _reason(self) -> str:
         reason = self.outcome.reason or ""
-        if reason in _REASONS:
-            return _REASONS[reason]
+        if reason in REASONS:
+            return REASONS[reason]
         condition = next((each for each in self.indicator.conditions if each.rule == reason), None)
         if condition is None:
             return self._other_reason(reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.documentation.explain import explain, outcome_of
+from pipelines.documentation.explain import REASONS, explain, outcome_of
 from pipelines.indicators.cases import CaseResult, load_cases, run_cases
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
 from pipelines.indicators.table_roles import load_table_roles
@@ -47,6 +47,16 @@ def test_every_made_up_patient_is_explained_in_dutch_words_only(name: str) -> No
                 assert "None" not in said, (indicator, case.case.promise_nl)
                 assert not [each for each in identifiers if f" {each} " in f" {said} "], (indicator, said)
                 assert not re.search(r"\b(no|not|incomplete|unknown|recorded|found|score before)\b", said), said
+
+
+def test_every_fixed_reason_of_the_engine_has_dutch_words() -> None:
+    """A reason is said in Dutch, or is the rule, event or indicator that the definition gives Dutch words for."""
+    sources = (MAPPINGS.parent / "pipelines" / "indicators" / "measures").glob("*.py")
+    given = {
+        each for path in sources for each in re.findall(r"[\"']([a-z-]+(?: [a-z]+)+)[\"']", path.read_text("utf-8"))
+    }
+    assert {"still admitted", "age unknown", "event date incomplete"} <= given
+    assert given == set(REASONS)
 
 
 @pytest.mark.parametrize("name", SETS)
