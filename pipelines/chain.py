@@ -54,7 +54,7 @@ from pipelines.errors import TerminalError, TransientError
 from pipelines.extract.exports import Export, find_exports
 from pipelines.extract.landing import Batch, LandedFile, Landing
 from pipelines.extract.pseudonyms import Pseudonyms
-from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
+from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets, unknown_outcome_set
 from pipelines.indicators.table_roles import TableRoles, load_table_roles
 from pipelines.lake.tables import Lake
 from pipelines.proms.instruments import Instrument, load_instruments
@@ -417,12 +417,7 @@ class Chain:
         for outcome_set in self.outcome_sets:
             if outcome_set.id == name:
                 return outcome_set
-        raise TerminalError(
-            "OUTCOME-SET-UNKNOWN",
-            f"there is no outcome set {name}",
-            where=str(self._options.mappings / "outcome_sets"),
-            remedy=f"Choose one of {', '.join(each.id for each in self.outcome_sets)}.",
-        )
+        raise unknown_outcome_set(self._options.mappings, name, [each.id for each in self.outcome_sets])
 
     def _asked(self, outcome_set: OutcomeSet) -> list[Instrument]:
         asked = {(a.instrument, a.version) for a in outcome_set.proms.asked}

@@ -22,7 +22,7 @@ from pipelines.fitgap.measure import Count, Definitions, Measured, Measurements,
 from pipelines.fitgap.tables import CODING_TABLE
 from pipelines.fitgap.unlocking import unlocking_order
 from pipelines.fitgap.verdict import Gap, IndicatorVerdict, Status, judge, judge_indicator
-from pipelines.indicators.definitions import OutcomeSet, load_outcome_set
+from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
 from pipelines.indicators.elements import LATERALITY, Requirement, tables_of
 from pipelines.indicators.requirements import load_concepts, requirements
 from pipelines.indicators.table_roles import TableRoles, load_table_roles
@@ -58,20 +58,11 @@ def load_fit_gap(mappings: Path, names: Sequence[str]) -> FitGap:
         TerminalError: OUTCOME-SET-UNKNOWN for a name that is no folder of `outcome_sets`, or the code of a file
             that cannot be used.
     """
-    folders = {path.parent.name: path.parent for path in sorted((mappings / "outcome_sets").glob("*/set.yaml"))}
-    unknown = sorted(set(names) - set(folders))
-    if unknown:
-        raise TerminalError(
-            "OUTCOME-SET-UNKNOWN",
-            f"there is no outcome set {unknown[0]}",
-            where=str(mappings / "outcome_sets"),
-            remedy=f"Choose from: {', '.join(folders)}.",
-        )
     instruments = load_instruments(mappings / "proms")
     roles = load_table_roles(mappings / "table_roles.yaml")
     criteria = load_criteria(mappings / "fitgap.yaml")
     concepts = load_concepts(mappings / "zib" / "2020" / "elements.csv")
-    sets = tuple(load_outcome_set(folders[name], mappings / "codes", instruments, roles) for name in names or folders)
+    sets = load_outcome_sets(mappings, instruments, roles, names)
     needs = [need for each in sets for need in requirements(each, instruments, roles, concepts)]
     value_sets = {name: value_set for each in sets for name, value_set in each.value_sets.items()}
     value_sets[LATERALITY] = load_value_set(mappings / "codes", LATERALITY)

@@ -12,7 +12,16 @@ from typing import Any
 from pipelines.errors import TerminalError
 from pipelines.indicators.cases import ERROR_CODE as CASES_CODE
 from pipelines.indicators.cases import CaseFile, case_path, load_cases, run_cases
-from pipelines.indicators.definitions import ERROR_CODE, Indicator, OutcomeSet, SetFile, load_header, load_outcome_set
+from pipelines.indicators.definitions import (
+    ERROR_CODE,
+    Indicator,
+    OutcomeSet,
+    SetFile,
+    indicator_files,
+    load_header,
+    load_outcome_set,
+    outcome_set_folders,
+)
 from pipelines.indicators.events import RowEvent, value_sets_of
 from pipelines.indicators.references import broken_indicator, broken_set
 from pipelines.indicators.table_roles import TableRoles, load_table_roles
@@ -59,10 +68,6 @@ class _Mappings:
     def codes(self) -> Path:
         return self.folder / "codes"
 
-    @property
-    def sets(self) -> Path:
-        return self.folder / "outcome_sets"
-
 
 def check_outcome_sets(mappings: Path, names: Sequence[str] = ()) -> CheckReport:
     """Check outcome sets, all of them without `names`, their value sets and their cases.
@@ -71,18 +76,10 @@ def check_outcome_sets(mappings: Path, names: Sequence[str] = ()) -> CheckReport
         TerminalError: OUTCOME-SET-UNKNOWN, or TABLE-ROLES and PROM-DEFINITION when what they stand on cannot be read.
     """
     within = _Mappings(mappings, load_table_roles(mappings / "table_roles.yaml"), load_instruments(mappings / "proms"))
-    folders = {path.parent.name: path.parent for path in sorted(within.sets.glob("*/set.yaml"))}
-    for name in names:
-        if name not in folders:
-            raise TerminalError(
-                "OUTCOME-SET-UNKNOWN",
-                f"there is no outcome set {name}",
-                where=str(within.sets),
-                remedy=f"Choose one of {', '.join(folders)}.",
-            )
-    report = CheckReport(findings=[*_value_sets(within.codes), *_same_ids(folders)])
-    for name in names or folders:
-        _check_set(folders[name], within, report)
+    everyone, chosen = outcome_set_folders(mappings), outcome_set_folders(mappings, names)
+    report = CheckReport(findings=[*_value_sets(within.codes), *_same_ids(everyone)])
+    for folder in chosen.values():
+        _check_set(folder, within, report)
     return report
 
 
@@ -90,10 +87,10 @@ def _check_set(folder: Path, within: _Mappings, report: CheckReport) -> None:
     """Definitions first; cases are only run when those are sound."""
     findings = list(_definitions(folder, within))
     report.sets += 1
-    report.indicators += len(_indicator_files(folder))
+    report.indicators += len(indicator_files(folder))
     report.findings += findings
     files: list[CaseFile] = []
-    for path in _indicator_files(folder):
+    for path in indicator_files(folder):
         try:
             files.append(load_cases(folder, path.stem))
         except TerminalError as error:
@@ -107,10 +104,6 @@ def _check_set(folder: Path, within: _Mappings, report: CheckReport) -> None:
         return
     report.cases += sum(len(file.cases) for file in files)
     report.findings += _failing_cases(outcome_set, files, folder, within)
-
-
-def _indicator_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
 
 
 def _definitions(folder: Path, within: _Mappings) -> Iterator[Finding]:
@@ -132,12 +125,12 @@ def _definitions(folder: Path, within: _Mappings) -> Iterator[Finding]:
         except TerminalError as error:
             yield Finding(error.where, error.what)
     sound: dict[Path, Indicator] = {}
-    for file in _indicator_files(folder):
+    for file in indicator_files(folder):
         found = list(_of_file(file, Indicator, ERROR_CODE))
         yield from found
         if not found:
             sound[file] = read_definition(file, Indicator, ERROR_CODE)
-    if not _indicator_files(folder):
+    if not indicator_files(folder):
         yield Finding(str(folder), "the folder holds no indicator (*.yaml beside set.yaml)")
     if header is not None:
         for file, indicator in sound.items():
@@ -195,7 +188,7 @@ def _same_ids(folders: Mapping[str, Path]) -> Iterator[Finding]:
     """Two files with one id: deliveries, results and links name an indicator by its id alone."""
     first: dict[str, Path] = {}
     for folder in folders.values():
-        for path in _indicator_files(folder):
+        for path in indicator_files(folder):
             if path.stem in first:
                 yield _at(path, "id", f"indicator {path.stem} is in {first[path.stem]} too")
             first.setdefault(path.stem, path)

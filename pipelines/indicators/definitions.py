@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipelines.errors import TerminalError
 from pipelines.formulae.charlson import Charlson, load_charlson
 from pipelines.indicators.events import AnyKindOfEvent, value_sets_of
 from pipelines.indicators.shapes import Condition, FollowUpEnd, Measure, Statistic, Window, statistics_of
@@ -184,11 +185,38 @@ class OutcomeSet:
         Raises:
             KeyError: when the set has none.
         """
-        return next((each for each in self.indicators if each.id == name), None) or _missing(name)
+        for indicator in self.indicators:
+            if indicator.id == name:
+                return indicator
+        raise KeyError(name)
 
 
-def _missing(name: str) -> Indicator:
-    raise KeyError(name)
+def outcome_set_folders(mappings: Path, names: Sequence[str] = ()) -> dict[str, Path]:
+    """The folders of the outcome sets named, in that order, or without `names` of all, by name.
+
+    Raises:
+        TerminalError: OUTCOME-SET-UNKNOWN, with the names there are.
+    """
+    folders = {path.parent.name: path.parent for path in sorted((mappings / "outcome_sets").glob("*/set.yaml"))}
+    for name in names:
+        if name not in folders:
+            raise unknown_outcome_set(mappings, name, folders)
+    return {name: folders[name] for name in names or folders}
+
+
+def unknown_outcome_set(mappings: Path, name: str, known: Iterable[str]) -> TerminalError:
+    """The error of a name that no outcome set has."""
+    return TerminalError(
+        "OUTCOME-SET-UNKNOWN",
+        f"there is no outcome set {name}",
+        where=str(mappings / "outcome_sets"),
+        remedy=f"Choose one of {', '.join(known)}.",
+    )
+
+
+def indicator_files(folder: Path) -> list[Path]:
+    """The files of the indicators of a set."""
+    return sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
 
 
 def load_outcome_set(
@@ -211,7 +239,7 @@ def load_outcome_set(
     header = load_header(path, instruments)
     for field, what in broken_set(header, instruments, roles):
         raise definition_error(path, f"field '{field}': {what}", ERROR_CODE, field)
-    paths = sorted(path for path in folder.glob("*.yaml") if path.name != "set.yaml")
+    paths = indicator_files(folder)
     if not paths:
         raise definition_error(folder, "the folder holds no indicator (*.yaml beside set.yaml)", ERROR_CODE)
     indicators = {path: read_definition(path, Indicator, ERROR_CODE) for path in paths}
@@ -262,14 +290,15 @@ def windows_of(indicator: Indicator) -> Iterator[Window]:
 
 
 def load_outcome_sets(
-    mappings: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles]
+    mappings: Path, instruments: Sequence[Instrument], roles: Mapping[str, TableRoles], names: Sequence[str] = ()
 ) -> tuple[OutcomeSet, ...]:
-    """Every outcome set below `mappings/outcome_sets`, by name.
+    """The outcome sets named, in that order, or without `names` all of `mappings/outcome_sets`.
 
     Raises:
-        TerminalError: as `load_outcome_set`, or OUTCOME-DEFINITION when two sets have an indicator of one name.
+        TerminalError: as `outcome_set_folders` and `load_outcome_set`, or OUTCOME-DEFINITION when two sets have an
+            indicator of one name.
     """
-    folders = sorted(path.parent for path in (mappings / "outcome_sets").glob("*/set.yaml"))
+    folders = outcome_set_folders(mappings, names).values()
     sets = tuple(load_outcome_set(folder, mappings / "codes", instruments, roles) for folder in folders)
     first: dict[str, str] = {}
     for outcome_set in sets:
