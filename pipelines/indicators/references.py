@@ -215,11 +215,16 @@ def points_asked(indicator: Indicator) -> list[tuple[Point, bool]]:
     return points
 
 
+def asks_end(indicator: Indicator) -> bool:
+    """Whether an indicator looks at the end of the index event."""
+    return any(point == "end" for point, _ in points_asked(indicator))
+
+
 def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
     """The events an indicator looks at, also for its variables and its parts, and those they are made of; sorted."""
     cohort = outcome_set.cohorts[indicator.cohort]
     todo = [cohort.index, *(name for _, name in events_named_by(indicator))]
-    if cohort.stay is not None and any(point == "end" for point, _ in points_asked(indicator)):
+    if cohort.stay is not None and asks_end(indicator):
         todo.append(cohort.stay)
     for variable in (*indicator.case_mix, *indicator.stratifiers):
         todo += events_of(outcome_set.variables[variable])

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipelines.indicators.definitions import Cohort, Indicator, OutcomeSet
 from pipelines.indicators.elements import Check, Elements, Requirement, Role
 from pipelines.indicators.event_elements import EventElements, Use
-from pipelines.indicators.references import points_asked
+from pipelines.indicators.references import asks_end, points_asked
 from pipelines.indicators.shapes import (
     AllOrNone,
     ChangeBetween,
@@ -120,7 +120,7 @@ class _Derivation:
         """The index event; its side only where an event has to be on the same: it is one more case, not another one."""
         cohort, events = self._cohort, EventElements(self.outcome_set.events, self.elements, self._cohort.index, ())
         points = points_asked(self.indicator)
-        ends = cohort.counts != "per_year" and any(point == "end" for point, _ in points)
+        ends = cohort.counts != "per_year" and asks_end(self.indicator)
         instants = tuple(dict.fromkeys(point for point, with_time in points if with_time))
         use = Use(
             role=Role.INDEX_EVENT,

@@ -68,6 +68,20 @@ FROM month AS last
 JOIN month ON month.month BETWEEN last.month - INTERVAL 11 MONTH AND last.month
 """
 
+
+def _placed(relation: str) -> str:
+    """The rows of a relation once for every period that they count in."""
+    return f"""
+    SELECT {relation}.*, period_kind, period
+    FROM {relation}
+    JOIN declared_indicator USING (indicator)
+    JOIN result_period USING (month, per_year)
+    WHERE stratifier = '{EVERYONE}' OR for_strata
+    UNION ALL
+    SELECT *, 'total', 'total' FROM {relation}
+    """
+
+
 _SUMS = f"""
 CREATE OR REPLACE TEMP TABLE result_sum AS
 WITH monthly AS (
@@ -79,15 +93,7 @@ WITH monthly AS (
            count(*) FILTER (status = 'excluded') AS excluded, count(*) FILTER (status = 'outside') AS outside
     FROM result_case
     GROUP BY ALL
-), placed AS (
-    SELECT monthly.*, period_kind, period
-    FROM monthly
-    JOIN declared_indicator USING (indicator)
-    JOIN result_period USING (month, per_year)
-    WHERE stratifier = '{EVERYONE}' OR for_strata
-    UNION ALL
-    SELECT *, 'total', 'total' FROM monthly
-)
+), placed AS ({_placed("monthly")})
 SELECT institution, indicator, period_kind, period, stratifier, stratum,
        sum(denominator) AS denominator, sum(met) AS met, sum(total) AS total, sum(squares) AS squares,
        sum(expected) AS expected, sum(pending) AS pending, sum(missing) AS missing, sum(excluded) AS excluded,
@@ -112,15 +118,7 @@ ORDER BY indicator, institution, period_kind, period, stratifier, stratum
 
 # The values themselves, for statistics that do not follow from sums; institution null is the whole group.
 _VALUES = f"""
-WITH placed AS (
-    SELECT result_case.*, period_kind, period
-    FROM result_case
-    JOIN declared_indicator USING (indicator)
-    JOIN result_period USING (month, per_year)
-    WHERE stratifier = '{EVERYONE}' OR for_strata
-    UNION ALL
-    SELECT *, 'total', 'total' FROM result_case
-)
+WITH placed AS ({_placed("result_case")})
 SELECT indicator, period_kind, period, stratifier, stratum, institution,
        list(measured ORDER BY measured, numerator) AS measured, list(numerator ORDER BY measured, numerator) AS events
 FROM placed

@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.events import Comparison, RowEvent, ScoreEvent
+from pipelines.indicators.measures.sql import BOTH_SIDES
 from pipelines.indicators.references import PATIENT_TABLE
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.proms.instruments import Instrument
 
 DAY_0 = date(2024, 1, 15)
 INSTITUTION = "voorbeeld"
-SIDES = {"left": "7771000", "right": "24028007", "both": "51440002", "unknown": None}
+SIDES = {"left": "7771000", "right": "24028007", "both": BOTH_SIDES, "unknown": None}
 """Nictiz LateraliteitCodelijst 2.16.840.1.113883.2.4.3.11.60.40.2.20.7.2."""
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ answer can be there, and the one by which it is), and evidence.
 from __future__ import annotations
 
 from pipelines.indicators.measures.durations import duration
-from pipelines.indicators.measures.sql import EVIDENCE, in_range, pairs, quote, tally
+from pipelines.indicators.measures.sql import EVIDENCE, in_range, pairs, tally
 from pipelines.indicators.measures.survival import time_to_event
 from pipelines.indicators.shapes import (
     AllOrNone,
@@ -23,6 +23,7 @@ from pipelines.indicators.shapes import (
     ValueInWindow,
     Window,
 )
+from pipelines.sqlonfhir.values import quote
 
 _EVENT_WITHIN = """
 tally AS ({tally}), answer AS (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipelines.indicators.events import ComputedEvent
-from pipelines.indicators.measures.sql import in_range, quote
+from pipelines.indicators.measures.sql import in_range
+from pipelines.sqlonfhir.values import quote
 
 _FORMULAE = {
     "ckd_epi_2009": "egfr_ckd_epi_2009(creatinine_mg_dl(v0), age, sex)",

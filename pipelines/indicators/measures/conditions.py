@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.indicators.measures.sql import closes, pairs, quote, tally
+from pipelines.indicators.measures.sql import closes, pairs, tally
 from pipelines.indicators.shapes import Condition
+from pipelines.sqlonfhir.values import quote
 
 
 @dataclass(frozen=True, slots=True)

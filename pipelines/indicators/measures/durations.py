@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.indicators.measures.sql import EVER, in_range, pairs, quote
+from pipelines.indicators.measures.sql import EVER, in_range, pairs
 from pipelines.indicators.shapes import Duration
+from pipelines.sqlonfhir.values import quote
 
 _FIRST = """
 {name}_candidate AS MATERIALIZED ({candidates}), {name}_first AS (

@@ -16,11 +16,12 @@ from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.events import AnyEvent, AnyKindOfEvent, ComputedEvent, RowEvent, ScoreEvent, named_by
 from pipelines.indicators.measures.computed import computed_rows
 from pipelines.indicators.measures.moments import define_moments
-from pipelines.indicators.measures.sql import in_range, quote
+from pipelines.indicators.measures.sql import deaths, in_range
 from pipelines.indicators.references import needed_events, planned_events
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.value_sets import ValueSet
 from pipelines.proms.definition_rows import insert_rows
+from pipelines.sqlonfhir.values import quote
 
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE event (
@@ -63,14 +64,6 @@ WHERE instrument = {instrument} AND score = {score} AND value IS NOT NULL {in_ra
 _ANY = """
 INSERT INTO event
 SELECT DISTINCT {name}, * EXCLUDE (event) FROM event WHERE event IN ({parts})
-"""
-
-# A patient dies once: of several records the one with a complete date, then the earliest, speaks.
-_DEATHS = """
-(SELECT * FROM {table} WHERE {deceased} OR {text} IS NOT NULL
- QUALIFY row_number() OVER (
-     PARTITION BY institution, coalesce({patient}, resource_key)
-     ORDER BY coalesce(first_day({text}) = final_day({text}), false) DESC, first_day({text}), resource_key) = 1)
 """
 
 
@@ -162,15 +155,9 @@ def _table_rows(
                  {_column(role.start_text)} AS text, {_column(role.end_text)} AS end_text,
                  {_column(role.laterality)} AS side,
                  unnest(list_filter([{", ".join(kinds)}], lambda kind: kind IS NOT NULL)) AS kind
-          FROM {_source(table, role)} AS t {" ".join(joins)} {error})
+          FROM {table if role.deceased is None else deaths(table, role)} AS t {" ".join(joins)} {error})
     WHERE NOT kind.at_end OR end_text IS NOT NULL
     """
-
-
-def _source(table: str, role: TableRoles) -> str:
-    if role.deceased is None:
-        return table
-    return _DEATHS.format(table=table, deceased=role.deceased, text=role.start_text, patient=role.patient)
 
 
 def _column(name: str | None) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pipelines.indicators.definitions import Indicator, OutcomeSet
 from pipelines.indicators.measures.answers import answer_sql
 from pipelines.indicators.measures.conditions import ConditionSql, condition_sql
-from pipelines.indicators.measures.sql import EVER, EVIDENCE, closes, needs_end, quote
-from pipelines.indicators.references import about_death, death_events
+from pipelines.indicators.measures.sql import EVER, EVIDENCE, closes
+from pipelines.indicators.references import about_death, asks_end, death_events
 from pipelines.indicators.shapes import (
     ChangeBetween,
-    Duration,
     FailureToRescue,
     FollowUpEnd,
     ResponseRate,
@@ -19,6 +18,7 @@ from pipelines.indicators.shapes import (
     ValueInWindow,
     Window,
 )
+from pipelines.sqlonfhir.values import quote
 
 OUTCOME_TABLE = f"""
 CREATE OR REPLACE TABLE outcome_patient (
@@ -152,18 +152,18 @@ def frame(indicator: Indicator, outcome_set: OutcomeSet, wanted: dict[tuple[str,
 
 
 def _conditions(indicator: Indicator, outcome_set: OutcomeSet) -> _Parts:
-    conditions = indicator.denominator.conditions if indicator.denominator else []
-
-    def written(condition: object, number: int, role: str) -> ConditionSql:
-        one = indicator.conditions[number]
-        death = one.event is not None and about_death(one.event, outcome_set.events)
-        return condition_sql(one, number, role, about_death=death)
-
-    denominator = [written(one, number, "denominator") for number, one in enumerate(conditions)]
-    start = len(denominator)
-    exclusions = [written(one, start + number, "exclusion") for number, one in enumerate(indicator.exclusions)]
+    within = len(indicator.denominator.conditions) if indicator.denominator else 0
+    written = [
+        condition_sql(
+            one,
+            number,
+            "denominator" if number < within else "exclusion",
+            about_death=one.event is not None and about_death(one.event, outcome_set.events),
+        )
+        for number, one in enumerate(indicator.conditions)
+    ]
     parent = indicator.measure.of if isinstance(indicator.measure, FailureToRescue) else None
-    return _Parts(denominator, exclusions, parent)
+    return _Parts(written[:within], written[within:], parent)
 
 
 def _judgements(indicator: Indicator, outcome_set: OutcomeSet, parts: _Parts) -> str:
@@ -176,11 +176,10 @@ def _judgements(indicator: Indicator, outcome_set: OutcomeSet, parts: _Parts) ->
         ]
     steps += [(one.holds, "'excluded'", quote(one.rule)) for one in parts.exclusions]
     steps += [(f"NOT ({one.holds})", "'outside'", quote(one.rule)) for one in parts.denominator]
-    windows = [window for condition in indicator.conditions if (window := condition.window) is not None]
-    ends = [closes(window) for window in windows]
+    ends = [closes(condition.window) for condition in indicator.conditions if condition.window is not None]
     ends.append(f"({_measure_end(indicator, outcome_set)} + {indicator.follow_up_days})")
     steps += [(f"{end} > $as_of", "'pending'", "'follow-up not complete'") for end in dict.fromkeys(ends)]
-    if _uses_end(indicator, windows):
+    if asks_end(indicator):
         steps.append(("c.end_fault IS NOT NULL", "'missing'", "c.end_fault"))
         steps.append(("c.index_end IS NULL", "'pending'", "'still admitted'"))
     if _asks_patient(indicator) or death_events(indicator, outcome_set.events):
@@ -201,18 +200,6 @@ def _measure_end(indicator: Indicator, outcome_set: OutcomeSet) -> str:
             return f"(c.index_date + ({max(outcome_set.moments[m].to_day for m in measure.moments)}))"
     window = getattr(measure, "window", None)
     return closes(window) if isinstance(window, Window) else "c.index_date"
-
-
-def _uses_end(indicator: Indicator, windows: list[Window]) -> bool:
-    measure = indicator.measure
-    own = getattr(measure, "window", None)
-    if isinstance(own, Window):
-        windows = [*windows, own]
-    if isinstance(measure, Duration):
-        points = [(measure.since, measure.since_point), (measure.until, measure.until_point)]
-        if any(event is None and point == "end" for event, point in points):
-            return True
-    return any(needs_end(window) for window in windows)
 
 
 def _asks_patient(indicator: Indicator) -> bool:

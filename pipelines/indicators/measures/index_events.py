@@ -8,11 +8,12 @@ from datetime import date
 import duckdb
 
 from pipelines.indicators.definitions import Cohort, OutcomeSet
-from pipelines.indicators.measures.sql import quote
+from pipelines.indicators.measures.sql import deaths
 from pipelines.indicators.references import PATIENT_TABLE
 from pipelines.indicators.table_roles import TableRoles
+from pipelines.sqlonfhir.values import quote
 
-# A patient with several records has a sex and a date of birth when they agree. Death as `event` has it.
+# A patient with several records has a sex and a date of birth when they agree.
 _PATIENT = """
 CREATE OR REPLACE TEMP TABLE patient AS
 WITH record AS (
@@ -24,11 +25,8 @@ WITH record AS (
     GROUP BY ALL
 ), death AS (
     SELECT institution, {patient} AS patient_key, resource_key, {text} AS text
-    FROM zib_patient
-    WHERE ({deceased} OR {text} IS NOT NULL) AND {patient} IS NOT NULL
-    QUALIFY row_number() OVER (
-        PARTITION BY institution, {patient}
-        ORDER BY coalesce(first_day({text}) = final_day({text}), false) DESC, first_day({text}), resource_key) = 1
+    FROM {deaths}
+    WHERE {patient} IS NOT NULL
 )
 SELECT institution, patient_key, sex, first_day(born) AS birth_low, final_day(born) AS birth_high,
        death.resource_key IS NOT NULL AS died, death.resource_key AS death_key, death.text AS death_text,
@@ -178,7 +176,8 @@ def fill_patients(connection: duckdb.DuckDBPyConnection, roles: Mapping[str, Tab
         connection.execute(_NO_PATIENT)
         return
     role = roles[PATIENT_TABLE]
-    statement = _PATIENT.format(patient=role.patient, text=role.start_text, deceased=role.deceased)
+    dead = deaths(PATIENT_TABLE, role)
+    statement = _PATIENT.format(patient=role.patient, text=role.start_text, deaths=dead)
     connection.execute(statement, {"as_of": as_of})
 
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from pipelines.indicators.events import Comparison
 from pipelines.indicators.shapes import Point, Window
+from pipelines.indicators.table_roles import TableRoles
+from pipelines.sqlonfhir.values import quote
 
 BOTH_SIDES = "51440002"  # Nictiz LateraliteitCodelijst 2.16.840.1.113883.2.4.3.11.60.40.2.20.7.2
 EVIDENCE = "STRUCT(role VARCHAR, event VARCHAR, resource_key VARCHAR, moment VARCHAR)"
 EVER = "'-infinity'::DATE"
 
 
-def quote(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
+def deaths(table: str, role: TableRoles) -> str:
+    """The rows of the table of patients that tell of a death, as a relation.
+
+    A patient dies once: of several records the one with a complete date, then the earliest, speaks.
+    """
+    text = role.start_text
+    return f"""
+    (SELECT * FROM {table} WHERE {role.deceased} OR {text} IS NOT NULL
+     QUALIFY row_number() OVER (
+         PARTITION BY institution, coalesce({role.patient}, resource_key)
+         ORDER BY coalesce(first_day({text}) = final_day({text}), false) DESC, first_day({text}), resource_key) = 1)
+    """
 
 
 def in_range(value: str, comparison: Comparison) -> str:
@@ -35,11 +46,6 @@ def opens(window: Window) -> str:
 def closes(window: Window) -> str:
     """The last day of a window of case `c`."""
     return f"({point_day(window.to_point)} + ({window.to_day}))"
-
-
-def needs_end(window: Window) -> bool:
-    """Whether the window counts from the end of the index event."""
-    return "end" in ((window.from_point if window.from_day is not None else "start"), window.to_point)
 
 
 def pairs(cases: str, event: str, window: Window, *, same_side: bool = False, point: Point = "start") -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.indicators.measures.sql import pairs, quote
+from pipelines.indicators.measures.sql import pairs
 from pipelines.indicators.shapes import TimeToEvent, Window
+from pipelines.sqlonfhir.values import quote
 
 _ANSWER = """
 reached AS MATERIALIZED ({event}), ended AS MATERIALIZED (

@@ -10,10 +10,11 @@ import duckdb
 from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.measures.answers import last_value
 from pipelines.indicators.measures.charlson import fill_charlson
-from pipelines.indicators.measures.sql import closes, pairs, quote, tally
+from pipelines.indicators.measures.sql import closes, pairs, tally
 from pipelines.indicators.references import about_death
 from pipelines.indicators.table_roles import TableRoles
 from pipelines.indicators.variables import UNKNOWN, Age, Comorbidity, LastValue, Presence, SameResource, Sex, Variable
+from pipelines.sqlonfhir.values import quote
 
 _TABLE = """
 CREATE OR REPLACE TABLE outcome_variable (
