@@ -15,13 +15,12 @@ from typing import Any
 import pandas as pd
 
 from pipelines.deliver.suppression import TOTAL
+from pipelines.feedback.dutch import SHARES
 from pipelines.indicators.definitions import Indicator
-from pipelines.indicators.fhir_measure import POPULATIONS, measure_url
+from pipelines.indicators.fhir_measure import POPULATIONS, code_of, improvement_notation, measure_url
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _INTERVAL = "http://uitkomststroom.nl/fhir/StructureDefinition/confidence-interval-95"
-_IMPROVEMENT = "http://terminology.hl7.org/CodeSystem/measure-improvement-notation"
-_NOTATIONS = {"higher_is_better": "increase", "lower_is_better": "decrease"}
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 
 
@@ -39,7 +38,7 @@ def measure_reports(rows: pd.DataFrame, indicators: Mapping[str, Indicator], as_
 
 
 def _report(row: Mapping[Any, Any], indicator: Indicator, first: str, as_of: date) -> dict[str, Any]:
-    report: dict[str, Any] = {
+    return {
         "resourceType": "MeasureReport",
         "identifier": [{"value": "/".join(str(row[name]) for name in ("institution", "indicator", "period"))}],
         "status": "complete",
@@ -49,11 +48,8 @@ def _report(row: Mapping[Any, Any], indicator: Indicator, first: str, as_of: dat
         "reporter": {"display": str(row["institution"])},
         "period": _period(str(row["period"]), first, as_of),
         "group": [{"population": _populations(row, indicator), **_score(row, indicator)}],
+        **improvement_notation(indicator),
     }
-    if indicator.direction in _NOTATIONS:
-        coding = {"system": _IMPROVEMENT, "code": _NOTATIONS[indicator.direction]}
-        report["improvementNotation"] = {"coding": [coding]}
-    return report
 
 
 def _period(period: str, first: str, as_of: date) -> dict[str, str]:
@@ -73,7 +69,7 @@ def _populations(row: Mapping[Any, Any], indicator: Indicator) -> list[dict[str,
 
 
 def _population(code: str, count: Any, *, hidden: bool) -> dict[str, Any]:
-    coded = {"code": {"coding": [{"system": POPULATIONS, "code": code}]}}
+    coded = {"code": code_of(POPULATIONS, code)}
     return coded | ({"_count": _MASKED} if hidden else {"count": int(count)})
 
 
@@ -82,8 +78,7 @@ def _score(row: Mapping[Any, Any], indicator: Indicator) -> dict[str, Any]:
         return {"measureScore": {"_value": _MASKED}}
     if pd.isna(row["value"]):
         return {}
-    share = indicator.statistic in ("proportion", "cumulative_incidence")
-    unit = "1" if share else indicator.unit
+    unit = "1" if indicator.statistic in SHARES else indicator.unit
     score: dict[str, Any] = {"value": float(row["value"]), "unit": unit}
     if not (pd.isna(row["ci_low"]) or pd.isna(row["ci_high"])):
         bounds = {"low": {"value": float(row["ci_low"])}, "high": {"value": float(row["ci_high"])}}

@@ -133,10 +133,8 @@ class _Story:
         event = self.outcome_set.events.get(reason)
         if event is not None:
             return f"er was eerder sprake van {event.title_nl}"
-        other = next((each for each in self.outcome_set.indicators if each.id == reason), None)
-        if other is not None:
-            return f"het antwoord bij '{other.title_nl}' is nee"
-        return reason
+        title = self._indicator_title(reason)
+        return reason if title is None else f"het antwoord bij '{title}' is nee"
 
     def _answer(self) -> Iterator[str]:
         if self.outcome.status != "included":
@@ -224,10 +222,13 @@ class _Story:
     def _evidence_title(self, name: str) -> str:
         if name in self.outcome_set.events:
             return self.outcome_set.events[name].title_nl
-        other = next((each for each in self.outcome_set.indicators if each.id == name), None)
-        if other is not None:
-            return f"'{other.title_nl}'"
+        title = self._indicator_title(name)
+        if title is not None:
+            return f"'{title}'"
         return f"vragenlijst {name.replace('/', ', ')}" if "/" in name else name
+
+    def _indicator_title(self, name: str) -> str | None:
+        return next((each.title_nl for each in self.outcome_set.indicators if each.id == name), None)
 
     def _days_from_index(self, moment: str | None) -> str:
         if moment is None or self.outcome.index_date is None or len(moment) < len("2024-01-15"):

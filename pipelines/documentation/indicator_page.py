@@ -9,9 +9,10 @@ import yaml
 
 from pipelines.documentation.in_words import in_words
 from pipelines.feedback.dutch import measured, number
+from pipelines.indicators.data_requirements import codes_used
 from pipelines.indicators.definitions import Indicator, OutcomeSet
-from pipelines.indicators.events import AnyKindOfEvent, named_by, value_sets_of
-from pipelines.indicators.references import events_named_by
+from pipelines.indicators.events import value_sets_of
+from pipelines.indicators.references import events_named
 from pipelines.indicators.value_sets import ValueSet
 
 _KINDS = {"structure": "structuur", "process": "proces", "outcome": "uitkomst"}
@@ -82,11 +83,12 @@ def _benchmarks(indicator: Indicator) -> Iterator[str]:
     if not indicator.benchmarks:
         return
     yield "## Om mee te vergelijken"
-    proportion = indicator.statistic in ("proportion", "cumulative_incidence")
-    kind = "proportion" if proportion else indicator.statistic
     yield _table(
         ("Waarde", "Wat het is", "Bron"),
-        [(measured(b.value, kind, indicator.unit), b.description, b.source) for b in indicator.benchmarks],
+        [
+            (measured(b.value, indicator.statistic, indicator.unit), b.description, b.source)
+            for b in indicator.benchmarks
+        ],
     )
 
 
@@ -136,9 +138,9 @@ def _expected(expected: Any) -> str:
 
 
 def _codes(outcome_set: OutcomeSet, indicator: Indicator) -> Iterator[str]:
-    """The value sets behind every event the indicator looks at."""
+    """Every event the indicator looks at, also for its variables and its parts, with the value sets behind them."""
     yield "## Gebeurtenissen en codes"
-    names = _all_events(outcome_set, indicator)
+    names = events_named(outcome_set, indicator)
     yield _table(
         ("Gebeurtenis", "Wat het is", "Waardelijsten"),
         [
@@ -146,20 +148,8 @@ def _codes(outcome_set: OutcomeSet, indicator: Indicator) -> Iterator[str]:
             for name in names
         ],
     )
-    for name in dict.fromkeys(each for event in names for each in value_sets_of(outcome_set.events[event])):
-        yield _value_set(outcome_set.value_sets[name])
-
-
-def _all_events(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
-    cohort = outcome_set.cohorts[indicator.cohort]
-    found: dict[str, AnyKindOfEvent] = {}
-    waiting = [cohort.index, *([cohort.stay] if cohort.stay else []), *(name for _, name in events_named_by(indicator))]
-    while waiting:
-        name = waiting.pop(0)
-        if name not in found:
-            found[name] = outcome_set.events[name]
-            waiting += named_by(found[name])
-    return list(found)
+    for value_set in codes_used(outcome_set, indicator.id):
+        yield _value_set(value_set)
 
 
 def _value_set(value_set: ValueSet) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.documentation.indicator_page import indicator_page
+from pipelines.indicators.cases import case_path
 from pipelines.indicators.definitions import OutcomeSet
 from pipelines.indicators.fhir_measure import fhir_measure
 
@@ -32,7 +33,7 @@ def write_site(outcome_sets: Sequence[OutcomeSet], mappings: Path, docs: Path, o
         folder.mkdir()
         (folder / "index.md").write_text(_set_page(outcome_set), encoding="utf-8")
         for indicator in outcome_set.indicators:
-            cases = mappings / "outcome_sets" / outcome_set.id / "cases" / f"{indicator.id}.yaml"
+            cases = case_path(mappings / "outcome_sets" / outcome_set.id, indicator.id)
             told = yaml.safe_load(cases.read_text(encoding="utf-8"))["cases"] if cases.exists() else []
             page = folder / f"{indicator.id}.md"
             page.write_text(indicator_page(outcome_set, indicator, told), encoding="utf-8")

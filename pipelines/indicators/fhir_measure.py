@@ -37,6 +37,13 @@ def measure_url(indicator: Indicator) -> str:
     return f"{CANONICAL}/Measure/{indicator.id}"
 
 
+def improvement_notation(indicator: Indicator) -> dict[str, Any]:
+    """`improvementNotation`, which `Measure` and `MeasureReport` share; nothing without a direction."""
+    if indicator.direction not in _NOTATIONS:
+        return {}
+    return {"improvementNotation": code_of(_IMPROVEMENT, _NOTATIONS[indicator.direction])}
+
+
 def fhir_measure(outcome_set: OutcomeSet, indicator: Indicator) -> dict[str, Any]:
     """The `Measure` as JSON; a version below 1 is a draft.
 
@@ -52,22 +59,21 @@ def fhir_measure(outcome_set: OutcomeSet, indicator: Indicator) -> dict[str, Any
         "title": indicator.title_nl,
         "subtitle": indicator.title_en,
         "status": "draft" if indicator.version.startswith("0.") else "active",
-        "subjectCodeableConcept": _code(_SUBJECTS, "Patient"),
+        "subjectCodeableConcept": code_of(_SUBJECTS, "Patient"),
         "publisher": "Uitkomststroom",
         "description": indicator.description_nl,
         "topic": [{"text": outcome_set.title_nl}],
         "relatedArtifact": _sources(outcome_set, indicator),
         "library": [f"{CANONICAL}/Library/{indicator.id}"],
-        "scoring": _code(_SCORING, "composite" if _composite(indicator) else _SCORINGS[indicator.statistic]),
-        "type": [_code(_TYPES, name) for name in _types(indicator)],
+        "scoring": code_of(_SCORING, "composite" if _composite(indicator) else _SCORINGS[indicator.statistic]),
+        "type": [code_of(_TYPES, name) for name in _types(indicator)],
         "rateAggregation": indicator.statistic,
         "guidance": "\n".join([*outcome_set.operationalisation, *indicator.operationalisation]),
         "group": [{"population": _populations(outcome_set, indicator)}],
     }
     if _composite(indicator):
-        content["compositeScoring"] = _code(_COMPOSITES, "all-or-nothing")
-    if indicator.direction in _NOTATIONS:
-        content["improvementNotation"] = _code(_IMPROVEMENT, _NOTATIONS[indicator.direction])
+        content["compositeScoring"] = code_of(_COMPOSITES, "all-or-nothing")
+    content |= improvement_notation(indicator)
     if indicator.case_mix:
         titles = [outcome_set.variables[name].title_nl for name in indicator.case_mix]
         content["riskAdjustment"] = f"Indirecte standaardisatie, logistische regressie op: {', '.join(titles)}"
@@ -124,7 +130,7 @@ def _populations(outcome_set: OutcomeSet, indicator: Indicator) -> list[dict[str
 
 
 def _population(code: str, description: str, criteria: Any) -> dict[str, Any]:
-    return {"code": _code(POPULATIONS, code), "description": description.strip(), "criteria": _yaml(criteria)}
+    return {"code": code_of(POPULATIONS, code), "description": description.strip(), "criteria": _yaml(criteria)}
 
 
 def _yaml(part: Any) -> dict[str, str]:
@@ -135,5 +141,6 @@ def _yaml(part: Any) -> dict[str, str]:
     return {"language": "application/yaml", "expression": yaml.safe_dump(part, allow_unicode=True, sort_keys=False)}
 
 
-def _code(system: str, code: str) -> dict[str, Any]:
+def code_of(system: str, code: str) -> dict[str, Any]:
+    """A CodeableConcept of one coding."""
     return {"coding": [{"system": system, "code": code}]}

@@ -104,7 +104,7 @@ def broken_indicator(
 
 
 def _broken_events(indicator: Indicator, header: SetFile) -> Iterator[Problem]:
-    named = list(events_named_by(indicator))
+    named = list(_events_named_by(indicator))
     planned = planned_events(header.cohorts, header.events)
     for field, name in named:
         if name not in header.events:
@@ -182,7 +182,7 @@ def _events_of_cohort(cohort: Cohort) -> Iterator[tuple[str, str]]:
             yield field, name
 
 
-def events_named_by(indicator: Indicator) -> Iterator[tuple[str, str]]:
+def _events_named_by(indicator: Indicator) -> Iterator[tuple[str, str]]:
     """The events an indicator names itself, each with its field; those of its cohort and variables not included."""
     for condition in indicator.denominator.conditions if indicator.denominator else []:
         if condition.event is not None:
@@ -223,7 +223,7 @@ def asks_end(indicator: Indicator) -> bool:
 def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
     """The events an indicator looks at, also for its variables and its parts, and those they are made of; sorted."""
     cohort = outcome_set.cohorts[indicator.cohort]
-    todo = [cohort.index, *(name for _, name in events_named_by(indicator))]
+    todo = [cohort.index, *(name for _, name in _events_named_by(indicator))]
     if cohort.stay is not None and asks_end(indicator):
         todo.append(cohort.stay)
     for variable in (*indicator.case_mix, *indicator.stratifiers):
@@ -236,7 +236,7 @@ def events_named(outcome_set: OutcomeSet, indicator: Indicator) -> list[str]:
 def needed_events(outcome_set: OutcomeSet) -> set[str]:
     """The events that cohorts, indicators and variables look at, and those they are made of."""
     names = [name for cohort in outcome_set.cohorts.values() for _, name in _events_of_cohort(cohort)]
-    names += [name for indicator in outcome_set.indicators for _, name in events_named_by(indicator)]
+    names += [name for indicator in outcome_set.indicators for _, name in _events_named_by(indicator)]
     names += [name for variable in outcome_set.variables.values() for name in events_of(variable)]
     return _with_parts(names, outcome_set.events)
 
@@ -270,7 +270,7 @@ def about_death(name: str, events: Mapping[str, AnyKindOfEvent]) -> bool:
 
 def death_events(indicator: Indicator, events: Mapping[str, AnyKindOfEvent]) -> list[str]:
     """The events of an indicator that are death, or can be."""
-    return [name for _, name in events_named_by(indicator) if about_death(name, events)]
+    return [name for _, name in _events_named_by(indicator) if about_death(name, events)]
 
 
 def _cycle(field: str, edges: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
