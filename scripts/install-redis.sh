@@ -8,22 +8,5 @@ if command -v redis-server >/dev/null 2>&1; then
     exit 0
 fi
 
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "no apt-get here: install redis-server yourself"
-    exit 0
-fi
-
-if [ "$(id -u)" -eq 0 ]; then
-    run=""
-elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-    run="sudo -n"
-else
-    echo "not root and no passwordless sudo: ask an administrator for 'apt-get install redis-server'"
-    exit 0
-fi
-
-export DEBIAN_FRONTEND=noninteractive
-$run apt-get update -q
-if ! $run apt-get install -y -q --no-install-recommends redis-server; then
-    echo "apt-get has no redis-server here: install it yourself"
-fi
+exec "$(dirname "$0")/install-packages.sh" \
+    "install redis-server yourself" "redis-server here: install it yourself" redis-server
