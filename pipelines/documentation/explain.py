@@ -8,7 +8,15 @@ from datetime import date, datetime, timedelta
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
-from pipelines.documentation.in_words import PICKS, UNITS, figure, range_in_words, targets_in_words
+from pipelines.documentation.in_words import (
+    PICKS,
+    REASONS,
+    UNITS,
+    figure,
+    range_in_words,
+    reason_in_words,
+    targets_in_words,
+)
 from pipelines.feedback.dutch import long_date, long_month, number
 from pipelines.indicators.definitions import Indicator, OutcomeSet
 from pipelines.indicators.shapes import (
@@ -26,28 +34,6 @@ from pipelines.indicators.shapes import (
 )
 
 _CLOCK = ZoneInfo("Europe/Amsterdam")
-
-REASONS = {
-    "patient unknown": "bij de registratie staat niet over welke patiënt het gaat",
-    "index date incomplete": "de datum waarop alles begint is niet volledig vastgelegd",
-    "follow-up not complete": "de periode waarin wordt gekeken is nog niet voorbij",
-    "event date incomplete": "van iets waar het antwoord van afhangt is de datum niet volledig vastgelegd",
-    "no stay found": "er is geen opname gevonden waarin deze gebeurtenis valt",
-    "still admitted": "de patiënt is nog opgenomen",
-    "no patient record": "er is geen patiëntgegeven waaruit blijkt of de patiënt nog leeft",
-    "death before index": "volgens de gegevens overleed de patiënt al voor deze gebeurtenis; dat kan niet kloppen",
-    "no value": "er is in de periode geen bruikbare waarde vastgelegd",
-    "no start": "het begin is niet vastgelegd",
-    "no end": "het einde is niet vastgelegd",
-    "time not recorded": "er is wel een datum, maar geen tijd vastgelegd",
-    "age unknown": "de leeftijd is niet zeker, omdat de geboortedatum niet volledig is vastgelegd",
-    "sex unknown": "het geslacht is niet vastgelegd, en dat is hier nodig",
-    "no part applies": "geen van de onderdelen is van toepassing",
-    "no score before": "er is geen bruikbare vragenlijst van het eerste meetmoment",
-    "no score after": "er is geen bruikbare vragenlijst van het laatste meetmoment",
-    "no score before and after": "er zijn geen bruikbare vragenlijsten van beide meetmomenten",
-}
-"""The fixed reasons of `outcome_patient`; any other is the rule of a condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +105,8 @@ class _Story:
 
     def _reason(self) -> str:
         reason = self.outcome.reason or ""
-        if reason in REASONS:
-            return REASONS[reason]
         condition = next((each for each in self.indicator.conditions if each.rule == reason), None)
-        if condition is None:
+        if reason in REASONS or condition is None:
             return self._other_reason(reason)
         where = f" ({self._window(condition.window)})" if condition.window else ""
         negation = "geen " if self.outcome.status == "outside" else ""
@@ -130,11 +114,14 @@ class _Story:
         return f"er is {negation}sprake van {what}{where}"
 
     def _other_reason(self, reason: str) -> str:
-        event = self.outcome_set.events.get(reason)
-        if event is not None:
-            return f"er was eerder sprake van {event.title_nl}"
-        title = self._indicator_title(reason)
-        return reason if title is None else f"het antwoord bij '{title}' is nee"
+        said = reason_in_words(self.outcome_set, self.indicator, reason)
+        if reason in REASONS or said == reason:
+            return said
+        return (
+            f"er was eerder sprake van {said}"
+            if reason in self.outcome_set.events
+            else f"het antwoord bij {said} is nee"
+        )
 
     def _answer(self) -> Iterator[str]:
         if self.outcome.status != "included":
@@ -222,13 +209,9 @@ class _Story:
     def _evidence_title(self, name: str) -> str:
         if name in self.outcome_set.events:
             return self.outcome_set.events[name].title_nl
-        title = self._indicator_title(name)
-        if title is not None:
-            return f"'{title}'"
-        return f"vragenlijst {name.replace('/', ', ')}" if "/" in name else name
-
-    def _indicator_title(self, name: str) -> str | None:
-        return next((each.title_nl for each in self.outcome_set.indicators if each.id == name), None)
+        if "/" in name:
+            return f"vragenlijst {name.replace('/', ', ')}"
+        return reason_in_words(self.outcome_set, self.indicator, name)
 
     def _days_from_index(self, moment: str | None) -> str:
         if moment is None or self.outcome.index_date is None or len(moment) < len("2024-01-15"):

@@ -39,6 +39,28 @@ _MEANINGS = {
     "not_met": "dan is het antwoord nee",
 }
 
+REASONS = {
+    "patient unknown": "bij de registratie staat niet over welke patiënt het gaat",
+    "index date incomplete": "de datum waarop alles begint is niet volledig vastgelegd",
+    "follow-up not complete": "de periode waarin wordt gekeken is nog niet voorbij",
+    "event date incomplete": "van iets waar het antwoord van afhangt is de datum niet volledig vastgelegd",
+    "no stay found": "er is geen opname gevonden waarin deze gebeurtenis valt",
+    "still admitted": "de patiënt is nog opgenomen",
+    "no patient record": "er is geen patiëntgegeven waaruit blijkt of de patiënt nog leeft",
+    "death before index": "volgens de gegevens overleed de patiënt al voor deze gebeurtenis; dat kan niet kloppen",
+    "no value": "er is in de periode geen bruikbare waarde vastgelegd",
+    "no start": "het begin is niet vastgelegd",
+    "no end": "het einde is niet vastgelegd",
+    "time not recorded": "er is wel een datum, maar geen tijd vastgelegd",
+    "age unknown": "de leeftijd is niet zeker, omdat de geboortedatum niet volledig is vastgelegd",
+    "sex unknown": "het geslacht is niet vastgelegd, en dat is hier nodig",
+    "no part applies": "geen van de onderdelen is van toepassing",
+    "no score before": "er is geen bruikbare vragenlijst van het eerste meetmoment",
+    "no score after": "er is geen bruikbare vragenlijst van het laatste meetmoment",
+    "no score before and after": "er zijn geen bruikbare vragenlijsten van beide meetmomenten",
+}
+"""The fixed reasons of `outcome_patient`; any other is the rule of a condition."""
+
 
 def in_words(outcome_set: OutcomeSet, indicator: Indicator) -> Iterator[tuple[str, str]]:
     """The parts of the definition, each with its Dutch name: group, conditions, exclusions, measure, follow-up."""
@@ -53,6 +75,16 @@ def in_words(outcome_set: OutcomeSet, indicator: Indicator) -> Iterator[tuple[st
         yield "Eerder einde", f"{outcome_set.events[end.event].title_nl}: {_MEANINGS[end.means]}"
     if indicator.follow_up_days:
         yield "Telt pas mee", f"{indicator.follow_up_days} dagen na het einde van de periode"
+
+
+def reason_in_words(outcome_set: OutcomeSet, indicator: Indicator, reason: str) -> str:
+    """A reason of `outcome_patient`: its fixed words, or the title of the rule, event or indicator that it names."""
+    if reason in REASONS:
+        return REASONS[reason]
+    titles = {each.id: f"'{each.title_nl}'" for each in outcome_set.indicators}
+    titles |= {name: event.title_nl for name, event in outcome_set.events.items()}
+    titles |= {condition.rule: condition.title_nl for condition in indicator.conditions}
+    return titles.get(reason, reason)
 
 
 def condition_in_words(condition: Condition) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.documentation.in_words import in_words
+from pipelines.documentation.in_words import in_words, reason_in_words
 from pipelines.feedback.dutch import measured, number
 from pipelines.indicators.data_requirements import codes_used
 from pipelines.indicators.definitions import Indicator, OutcomeSet
@@ -44,7 +44,7 @@ def indicator_page(outcome_set: OutcomeSet, indicator: Indicator, cases: Sequenc
         _facts(outcome_set, indicator),
         *_rules(outcome_set, indicator),
         *_benchmarks(indicator),
-        *_cases(cases),
+        *_cases(outcome_set, indicator, cases),
         *_codes(outcome_set, indicator),
         *_origin(outcome_set, indicator),
         f"De definitie als FHIR-resource: [Measure/{indicator.id}]({indicator.id}.measure.json)",
@@ -92,7 +92,7 @@ def _benchmarks(indicator: Indicator) -> Iterator[str]:
     )
 
 
-def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _cases(outcome_set: OutcomeSet, indicator: Indicator, cases: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "## Voorbeelden"
     yield (
         "Verzonnen patiënten; dag 0 is 15 januari 2024. De regels hieronder zijn ook de toets: wat hier staat, "
@@ -103,7 +103,9 @@ def _cases(cases: Sequence[dict[str, Any]]) -> Iterator[str]:
         lines = [(_day(line), _what(line)) for line in case["story"]]
         yield _table(("Dag", "Wat er gebeurt"), lines)
         today = f" (bekeken op dag {case['today']})" if "today" in case else ""
-        yield f"Uitkomst{today}: **{_expected(case['expect'])}**"
+        answers = case["expect"] if isinstance(case["expect"], list) else [case["expect"]]
+        said = "; ".join(_expected(outcome_set, indicator, str(each)) for each in answers)
+        yield f"Uitkomst{today}: **{said or 'geen geval'}**"
 
 
 def _day(line: dict[str, Any]) -> str:
@@ -123,18 +125,22 @@ def _what(line: dict[str, Any]) -> str:
     return ", ".join(said)
 
 
-_WORDS = {"yes": "ja", "no": "nee", "pending": "telt nog niet mee"}
-_STATES = {"excluded": "uitgesloten", "missing": "geen antwoord", "outside": "hoort niet bij de groep"}
+_ANSWERS = {"yes": "ja", "True": "ja", "no": "nee", "False": "nee"}
+_STATES = {
+    "excluded": "uitgesloten",
+    "missing": "geen antwoord",
+    "outside": "hoort niet bij de groep",
+    "pending": "telt nog niet mee",
+}
 
 
-def _expected(expected: Any) -> str:
-    if isinstance(expected, list):
-        return "; ".join(_expected(each) for each in expected)
-    text = str(expected)
-    state, _, reason = text.partition(": ")
-    if state in _STATES:
-        return f"{_STATES[state]} ({reason})"
-    return _WORDS.get(text, text)
+def _expected(outcome_set: OutcomeSet, indicator: Indicator, expected: str) -> str:
+    """What a case expects: an answer, a number, both, or a status with its reason."""
+    first, _, rest = expected.partition(": ")
+    if first in _STATES:
+        return _STATES[first] + (f": {reason_in_words(outcome_set, indicator, rest)}" if rest else "")
+    answer = _ANSWERS.get(first, first)
+    return f"{answer} ({rest})" if rest else answer
 
 
 def _codes(outcome_set: OutcomeSet, indicator: Indicator) -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.documentation.explain import REASONS, explain, outcome_of
+from pipelines.documentation.explain import explain, outcome_of
+from pipelines.documentation.in_words import REASONS
 from pipelines.indicators.cases import CaseResult, load_cases, run_cases
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
 from pipelines.indicators.table_roles import load_table_roles

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from fhir.resources.R4B.measure import Measure
 
+from pipelines.documentation.in_words import REASONS
 from pipelines.documentation.site import write_site
 from pipelines.indicators.definitions import OutcomeSet, load_outcome_sets
 from pipelines.indicators.table_roles import load_table_roles
@@ -44,6 +45,8 @@ def test_every_indicator_has_a_page_with_its_source_and_made_up_patients(
             (MAPPINGS / "outcome_sets" / page.parent.name / "cases" / f"{page.stem}.yaml").read_text()
         )
         assert all(case["promise_nl"] in text for case in cases["cases"])
+        outcomes = " ".join(line for line in text.splitlines() if line.startswith("Uitkomst"))
+        assert not [word for word in ("yes", "no:", "True", "False", "****", *REASONS) if word in outcomes], page.name
 
 
 def test_every_measure_is_valid_fhir(pages: list[Path]) -> None:
